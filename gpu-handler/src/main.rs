@@ -1,0 +1,2 @@
+//! Reelmill handler.
+fn main() {}

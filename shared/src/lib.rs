@@ -1,0 +1,22 @@
+//! Reelmill's pure core, shared by the gateway (wasm) and the handler (native).
+//!
+//! Nothing here performs I/O: time, ids, randomness and configuration are arguments, so every
+//! decision is tested natively in milliseconds. Read it in this order:
+//!
+//! * [`media`]: the life of a media (`uploading → uploaded → transcoding → ready | failed`) as one
+//!   function from state and event to state and effects.
+//! * [`job`]: what the gateway asks of the handler, and what the handler reports back.
+//! * [`object_key`]: where every byte lies in R2, with content type and cache control.
+//! * [`token`]: the signed, expiring capabilities that URLs carry (playback, upload, handler I/O).
+//! * [`webhook`]: Standard Webhooks signatures, both ways, and the retry schedule.
+//! * [`problem`]: every error a caller can see, with its stable code and HTTP status.
+//! * [`secret`]: key material that never prints itself.
+
+pub mod id;
+pub mod job;
+pub mod media;
+pub mod object_key;
+pub mod problem;
+pub mod secret;
+pub mod token;
+pub mod webhook;
