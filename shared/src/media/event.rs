@@ -1,0 +1,161 @@
+//! What can happen to a media, what follows from it, and why it may not.
+
+use serde::{Deserialize, Serialize};
+
+use super::Source;
+use crate::job::{JobReport, Progress};
+
+/// What can happen to a media.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    /// The whole source lies in R2.
+    SourceStored(Source),
+    /// The time for uploading is over.
+    UploadExpired,
+    /// The outbox begins to carry out [`Effect::Dispatch`].
+    Dispatched,
+    /// The handler took the job.
+    JobAccepted {
+        /// The attempt that it took.
+        attempt: u8,
+        /// Its own id for it.
+        job: String,
+    },
+    /// No handler took the job.
+    DispatchFailed {
+        /// The attempt that was offered.
+        attempt: u8,
+        /// Why, in words.
+        message: String,
+    },
+    /// The handler's queue still holds the job: a sign of life without progress.
+    StillQueued {
+        /// The attempt that waits.
+        attempt: u8,
+    },
+    /// The handler gave a sign of life.
+    Progressed(Progress),
+    /// The handler says how the attempt ended.
+    Reported(JobReport),
+    /// The lease's time has come.
+    LeaseExpired {
+        /// The attempt whose lease it was.
+        attempt: u8,
+    },
+    /// Somebody asks for the retry.
+    Retry,
+    /// Somebody asks to stop the work.
+    Cancel,
+    /// Somebody asks for it to be gone.
+    Delete,
+}
+
+/// What has to be done after a change. Each may be carried out more than once.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase", tag = "type")]
+pub enum Effect {
+    /// Apply [`Event::Dispatched`], which counts the attempt, and thereby get
+    /// [`StartJob`](Self::StartJob).
+    Dispatch,
+    /// Hand the job to the handler, then apply [`Event::JobAccepted`] or
+    /// [`Event::DispatchFailed`].
+    StartJob {
+        /// The attempt to start.
+        attempt: u8,
+    },
+    /// Tell the handler to stop. Best effort: its reports are stale anyhow.
+    CancelJob {
+        /// The handler's id for the job.
+        job: String,
+    },
+    /// Delete every object of the media and abort its uploads.
+    DeleteObjects,
+    /// Tell the world: webhooks and live subscribers.
+    Announce {
+        /// What happened.
+        kind: Announcement,
+        /// Its place in the media's life, from 1, without gaps.
+        sequence: u64,
+    },
+}
+
+/// What the world is told. The names are the webhooks' event types.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Announcement {
+    /// Created, waiting for its source.
+    #[serde(rename = "media.created")]
+    Created,
+    /// The source is stored.
+    #[serde(rename = "media.uploaded")]
+    Uploaded,
+    /// An attempt was dispatched.
+    #[serde(rename = "media.transcoding")]
+    Transcoding,
+    /// The outputs can be played while they grow.
+    #[serde(rename = "media.playable")]
+    Playable,
+    /// The outputs are complete.
+    #[serde(rename = "media.ready")]
+    Ready,
+    /// An attempt failed, or the upload never came.
+    #[serde(rename = "media.failed")]
+    Failed,
+    /// Deleted.
+    #[serde(rename = "media.deleted")]
+    Deleted,
+}
+
+impl Announcement {
+    /// All of them, in the order of a life.
+    pub const ALL: &[Self] = &[
+        Self::Created,
+        Self::Uploaded,
+        Self::Transcoding,
+        Self::Playable,
+        Self::Ready,
+        Self::Failed,
+        Self::Deleted,
+    ];
+
+    /// The webhook event type.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Created => "media.created",
+            Self::Uploaded => "media.uploaded",
+            Self::Transcoding => "media.transcoding",
+            Self::Playable => "media.playable",
+            Self::Ready => "media.ready",
+            Self::Failed => "media.failed",
+            Self::Deleted => "media.deleted",
+        }
+    }
+}
+
+/// Why an event changes nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Rejected {
+    /// It is about an attempt that is not running, or comes too early or too late: no bug.
+    #[error("the event is about another attempt or another time")]
+    Stale,
+    /// It repeats a report that was already taken.
+    #[error("the report was already taken")]
+    Duplicate,
+    /// The media is gone.
+    #[error("the media was deleted")]
+    Deleted,
+    /// There is a source already, or there will never be one.
+    #[error("the media takes no source any more")]
+    SourceExists,
+    /// Only a failed media can be retried.
+    #[error("only a failed media can be retried")]
+    NotFailed,
+    /// There is nothing to retry with.
+    #[error("the media has no source")]
+    NoSource,
+    /// The one retry is used up.
+    #[error("the media has had its one retry")]
+    RetryExhausted,
+    /// Nothing is going on that could be cancelled.
+    #[error("the media is not being worked on")]
+    NotCancellable,
+}

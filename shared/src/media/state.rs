@@ -1,0 +1,120 @@
+//! What a media is at rest: this is what is stored.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::job::{Failure, JobReport, Pipeline, Progress};
+
+/// What the creator of a media said of it; never changes.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Details {
+    /// Name of the file, for people.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub filename: Option<String>,
+    /// Declared size in bytes; an upload of another size is refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub size: Option<u64>,
+    /// Declared media type, for people: what the source is, is decided by its content.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub content_type: Option<String>,
+    /// What to make.
+    pub pipeline: Pipeline,
+    /// The caller's own JSON object, handed back with every answer and webhook.
+    #[serde(skip_serializing_if = "serde_json::Map::is_empty")]
+    pub metadata: serde_json::Map<String, serde_json::Value>,
+}
+
+/// A stored source.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Source {
+    /// Size in bytes.
+    pub size: u64,
+    /// R2's entity tag, without quotes.
+    pub etag: String,
+    /// SHA-256, lower-case hexadecimal.
+    pub sha256: String,
+}
+
+/// Where a media stands.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase", tag = "status")]
+pub enum State {
+    /// Waiting for its source.
+    Uploading {
+        /// When the wait ends.
+        expires_at: Timestamp,
+    },
+    /// The source is stored; an attempt is about to be dispatched.
+    Uploaded {
+        /// The source.
+        source: Source,
+    },
+    /// An attempt is running.
+    Transcoding {
+        /// The source.
+        source: Source,
+        /// The running attempt.
+        attempt: Attempt,
+    },
+    /// The outputs are complete.
+    Ready {
+        /// The source.
+        source: Source,
+        /// The attempt's own report: outputs, summary, metrics.
+        report: JobReport,
+    },
+    /// The last attempt failed, or there was never a source.
+    Failed {
+        /// The source, if one was stored.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        source: Option<Source>,
+        /// Why.
+        error: Failure,
+    },
+    /// Deleted; kept as a tombstone so that late reports find it.
+    Deleted {
+        /// When.
+        at: Timestamp,
+    },
+}
+
+impl State {
+    /// The state's name as callers see it.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Uploading { .. } => "uploading",
+            Self::Uploaded { .. } => "uploaded",
+            Self::Transcoding { .. } => "transcoding",
+            Self::Ready { .. } => "ready",
+            Self::Failed { .. } => "failed",
+            Self::Deleted { .. } => "deleted",
+        }
+    }
+}
+
+/// A running attempt.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Attempt {
+    /// Its number, from 1.
+    pub number: u8,
+    /// When it was dispatched.
+    pub dispatched_at: Timestamp,
+    /// When it counts as lost unless the handler gives a sign of life.
+    pub lease_until: Timestamp,
+    /// The handler's id for it, once the handler has taken it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job: Option<String>,
+    /// The last sign of life, once there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<Progress>,
+}
+
+impl Attempt {
+    /// Whether the attempt's outputs can be played while they grow.
+    pub fn playable(&self) -> bool {
+        self.progress.as_ref().is_some_and(|progress| progress.playable)
+    }
+}

@@ -1,0 +1,301 @@
+//! Every pair of state and event, and every order of events.
+
+use std::fmt::Write;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::job::{JobReport, Metrics, Progress, Stage, Summary};
+
+const TIMING: Timing =
+    Timing { upload: SignedDuration::from_hours(24), lease: SignedDuration::from_secs(60) };
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(second).expect("a time")
+}
+
+fn source() -> Source {
+    Source { size: 9, etag: "e".into(), sha256: "5".repeat(64) }
+}
+
+fn created(retry: RetryPolicy) -> Media {
+    let mut details = Details::default();
+    details.pipeline.retry = retry;
+    Media::create(MediaId::derived(&["test"]), details, at(0), TIMING).0
+}
+
+fn progress(attempt: u8, percent: f32, playable: bool) -> Event {
+    Event::Progressed(Progress {
+        media_id: MediaId::derived(&["test"]),
+        attempt,
+        stage: Stage::Encoding,
+        percent,
+        speed: None,
+        eta_seconds: None,
+        playable,
+    })
+}
+
+fn report(attempt: u8, outcome: Outcome) -> Event {
+    let media_id = MediaId::derived(&["test"]);
+    Event::Reported(JobReport { media_id, attempt, outcome, metrics: Metrics::default() })
+}
+
+fn completed(attempt: u8) -> Event {
+    report(attempt, Outcome::Completed { outputs: Default::default(), summary: Summary::default() })
+}
+
+fn failed(attempt: u8, code: FailureCode) -> Event {
+    report(attempt, Outcome::Failed { error: Failure::new(code, "no") })
+}
+
+/// Applies events that must all be accepted.
+fn after(events: impl IntoIterator<Item = Event>) -> Media {
+    events.into_iter().fold(created(RetryPolicy::Manual), |media, event| {
+        media.apply(event, at(1), TIMING).expect("an accepted event").0
+    })
+}
+
+fn accepted(attempt: u8) -> Event {
+    Event::JobAccepted { attempt, job: "job".into() }
+}
+
+fn states() -> Vec<(&'static str, Media)> {
+    let stored = || Event::SourceStored(source());
+    let first = || vec![stored(), Event::Dispatched, accepted(1)];
+    let then = |more: &[Event]| after(first().into_iter().chain(more.iter().cloned()));
+    let broken = failed(1, FailureCode::Internal);
+    vec![
+        ("uploading", created(RetryPolicy::Manual)),
+        ("uploaded", after([stored()])),
+        ("transcoding 1", then(&[])),
+        ("failed 1", then(std::slice::from_ref(&broken))),
+        ("transcoding 2", then(&[broken.clone(), Event::Retry, Event::Dispatched])),
+        (
+            "failed 2",
+            then(&[broken, Event::Retry, Event::Dispatched, failed(2, FailureCode::Internal)]),
+        ),
+        ("failed, no source", after([Event::Cancel])),
+        ("ready", then(&[completed(1)])),
+        ("deleted", then(&[Event::Delete])),
+    ]
+}
+
+fn events() -> Vec<(&'static str, Event)> {
+    vec![
+        ("source stored", Event::SourceStored(source())),
+        ("upload expired", Event::UploadExpired),
+        ("dispatched", Event::Dispatched),
+        ("job accepted 1", accepted(1)),
+        ("dispatch failed 1", Event::DispatchFailed { attempt: 1, message: "no".into() }),
+        ("still queued 1", Event::StillQueued { attempt: 1 }),
+        ("progressed 1", progress(1, 1.0, true)),
+        ("progressed 2", progress(2, 1.0, false)),
+        ("completed 1", completed(1)),
+        ("completed 2", completed(2)),
+        ("failed 1", failed(1, FailureCode::Internal)),
+        ("failed 2", failed(2, FailureCode::Internal)),
+        ("lease expired 1", Event::LeaseExpired { attempt: 1 }),
+        ("lease expired 2", Event::LeaseExpired { attempt: 2 }),
+        ("retry", Event::Retry),
+        ("cancel", Event::Cancel),
+        ("delete", Event::Delete),
+    ]
+}
+
+/// The whole behaviour on one page, long after every deadline.
+#[test]
+fn every_state_and_event() {
+    let mut table = String::new();
+    for (state_name, media) in states() {
+        writeln!(table, "{state_name}").expect("a string");
+        for (event_name, event) in events() {
+            let answer = match media.clone().apply(event, at(1_000_000), TIMING) {
+                Ok((next, effects)) => {
+                    let effects: Vec<_> = effects.iter().map(effect_name).collect();
+                    format!("→ {} [{}]", next.state.name(), effects.join(", "))
+                }
+                Err(rejected) => format!("✗ {rejected:?}"),
+            };
+            writeln!(table, "  {event_name:18} {answer}").expect("a string");
+        }
+    }
+    insta::assert_snapshot!(table);
+}
+
+fn effect_name(effect: &Effect) -> String {
+    match effect {
+        Effect::Dispatch => "dispatch".into(),
+        Effect::StartJob { attempt } => format!("start {attempt}"),
+        Effect::CancelJob { job } => format!("cancel {job}"),
+        Effect::DeleteObjects => "delete objects".into(),
+        Effect::Announce { kind, sequence } => format!("{} #{sequence}", kind.as_str()),
+    }
+}
+
+#[test]
+fn the_stored_form_is_pinned() {
+    let media = after([
+        Event::SourceStored(source()),
+        Event::Dispatched,
+        accepted(1),
+        progress(1, 41.5, true),
+    ]);
+    let json = serde_json::to_value(&media).expect("json");
+    insta::assert_json_snapshot!(json);
+    assert_eq!(serde_json::from_value::<Media>(json).expect("a media"), media);
+}
+
+#[test]
+fn deadlines_are_not_met_early() {
+    let uploading = created(RetryPolicy::Manual);
+    let (due, event) = uploading.deadline().expect("a deadline");
+    assert_eq!((due, &event), (at(86_400), &Event::UploadExpired));
+    assert_eq!(uploading.apply(event, at(86_399), TIMING), Err(Rejected::Stale));
+
+    let running = after([Event::SourceStored(source()), Event::Dispatched]);
+    let (due, event) = running.deadline().expect("a deadline");
+    assert_eq!((due, &event), (at(61), &Event::LeaseExpired { attempt: 1 }));
+    assert_eq!(running.clone().apply(event.clone(), at(60), TIMING), Err(Rejected::Stale));
+    let (renewed, _) = running.apply(progress(1, 5.0, false), at(60), TIMING).expect("progress");
+    assert_eq!(renewed.deadline().expect("a deadline").0, at(120));
+    assert_eq!(renewed.apply(event, at(61), TIMING), Err(Rejected::Stale));
+}
+
+#[test]
+fn progress_that_was_overtaken_takes_nothing_back() {
+    let media = after([Event::SourceStored(source()), Event::Dispatched, progress(1, 50.0, true)]);
+    let (media, effects) = media.apply(progress(1, 40.0, false), at(2), TIMING).expect("progress");
+    assert!(effects.is_empty());
+    let State::Transcoding { attempt, .. } = &media.state else { panic!("{:?}", media.state) };
+    assert_eq!(attempt.progress.as_ref().map(|progress| progress.percent), Some(50.0));
+    assert_eq!(media.playable_attempt(), Some(1));
+}
+
+#[test]
+fn a_transient_failure_is_retried_once_if_asked_for() {
+    let run = |media: Media, event| media.apply(event, at(1), TIMING).expect("an accepted event");
+    let start = || {
+        let (media, _) = run(created(RetryPolicy::Automatic), Event::SourceStored(source()));
+        run(media, Event::Dispatched).0
+    };
+
+    let (media, effects) = run(start(), failed(1, FailureCode::Internal));
+    assert_eq!(media.state.name(), "uploaded");
+    assert!(effects.contains(&Effect::Dispatch));
+    let (media, _) = run(media, Event::Dispatched);
+    let (media, effects) = run(media, failed(2, FailureCode::Internal));
+    assert_eq!((media.state.name(), media.retries_left()), ("failed", 0));
+    assert!(!effects.contains(&Effect::Dispatch));
+
+    let (media, _) = run(start(), failed(1, FailureCode::CorruptMedia));
+    assert_eq!((media.state.name(), media.retries_left()), ("failed", 1));
+}
+
+fn any_event() -> impl Strategy<Value = Event> {
+    let attempt = 0u8..4;
+    prop_oneof![
+        1 => Just(Event::SourceStored(source())),
+        1 => Just(Event::UploadExpired),
+        4 => Just(Event::Dispatched),
+        1 => attempt.clone().prop_map(accepted),
+        1 => attempt.clone().prop_map(|attempt| Event::DispatchFailed { attempt, message: "no".into() }),
+        1 => attempt.clone().prop_map(|attempt| Event::StillQueued { attempt }),
+        1 => (attempt.clone(), 0f32..100.0, any::<bool>())
+            .prop_map(|(attempt, percent, playable)| progress(attempt, percent, playable)),
+        1 => attempt.clone().prop_map(completed),
+        1 => (attempt.clone(), prop::sample::select(FailureCode::ALL))
+            .prop_map(|(attempt, code)| failed(attempt, code)),
+        1 => attempt.prop_map(|attempt| Event::LeaseExpired { attempt }),
+        2 => Just(Event::Retry),
+        1 => Just(Event::Cancel),
+        1 => Just(Event::Delete),
+    ]
+}
+
+fn attempt_of(event: &Event) -> Option<u8> {
+    match event {
+        Event::JobAccepted { attempt, .. }
+        | Event::DispatchFailed { attempt, .. }
+        | Event::StillQueued { attempt }
+        | Event::LeaseExpired { attempt } => Some(*attempt),
+        Event::Progressed(progress) => Some(progress.attempt),
+        Event::Reported(report) => Some(report.attempt),
+        _ => None,
+    }
+}
+
+fn running(media: &Media) -> Option<u8> {
+    match &media.state {
+        State::Transcoding { attempt, .. } => Some(attempt.number),
+        _ => None,
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    /// Duplicates, late and reordered events, in any order and at any pace.
+    #[test]
+    fn invariants_hold_in_every_order(
+        automatic in any::<bool>(),
+        // The source first, mostly: else half of the runs would never get anywhere.
+        upload in prop::bool::weighted(0.9),
+        events in prop::collection::vec((any_event(), 0i64..100), 0..40),
+    ) {
+        let retry = if automatic { RetryPolicy::Automatic } else { RetryPolicy::Manual };
+        let mut media = created(retry);
+        let mut now = at(1);
+        let mut sequence = media.sequence;
+        let mut starts = 0;
+        let events = upload.then_some((Event::SourceStored(source()), 0)).into_iter().chain(events);
+        for (event, wait) in events {
+            now += SignedDuration::from_secs(wait);
+            let before = media.clone();
+            let Ok((next, effects)) = media.clone().apply(event.clone(), now, TIMING) else { continue };
+
+            if let Some(attempt) = attempt_of(&event) {
+                prop_assert_eq!(running(&before), Some(attempt), "a stale event changed something");
+            }
+            match before.state {
+                State::Ready { .. } => prop_assert_eq!(&event, &Event::Delete),
+                State::Deleted { .. } => prop_assert!(false, "something left deleted"),
+                _ => {}
+            }
+            for effect in &effects {
+                match effect {
+                    Effect::Announce { sequence: number, .. } => {
+                        sequence += 1;
+                        prop_assert_eq!(*number, sequence);
+                    }
+                    Effect::StartJob { attempt } => {
+                        starts += 1;
+                        prop_assert_eq!(*attempt, starts);
+                    }
+                    _ => {}
+                }
+            }
+            prop_assert!(next.attempts <= MAX_ATTEMPTS && next.attempts == starts);
+            prop_assert_eq!(next.sequence, sequence);
+            prop_assert!(next.updated_at >= before.updated_at);
+            media = next;
+        }
+
+        // However it was left, its deadlines and its own effects alone bring it to an end.
+        for _ in 0..10 {
+            let event = match media.deadline() {
+                Some((due, event)) => {
+                    now = now.max(due);
+                    event
+                }
+                None if matches!(media.state, State::Uploaded { .. }) => Event::Dispatched,
+                None => break,
+            };
+            media = media.apply(event, now, TIMING).expect("a due event").0;
+        }
+        prop_assert!(
+            matches!(media.state, State::Ready { .. } | State::Failed { .. } | State::Deleted { .. }),
+            "left hanging: {:?}", media.state
+        );
+    }
+}
