@@ -36,7 +36,7 @@ pub enum Event {
     /// The handler gave a sign of life.
     Progressed(Progress),
     /// The handler says how the attempt ended.
-    Reported(JobReport),
+    Reported(Box<JobReport>),
     /// The lease's time has come.
     LeaseExpired {
         /// The attempt whose lease it was.

@@ -63,7 +63,7 @@ pub enum State {
         /// The source.
         source: Source,
         /// The attempt's own report: outputs, summary, metrics.
-        report: JobReport,
+        report: Box<JobReport>,
     },
     /// The last attempt failed, or there was never a source.
     Failed {

@@ -38,7 +38,7 @@ fn progress(attempt: u8, percent: f32, playable: bool) -> Event {
 
 fn report(attempt: u8, outcome: Outcome) -> Event {
     let media_id = MediaId::derived(&["test"]);
-    Event::Reported(JobReport { media_id, attempt, outcome, metrics: Metrics::default() })
+    Event::Reported(Box::new(JobReport { media_id, attempt, outcome, metrics: Metrics::default() }))
 }
 
 fn completed(attempt: u8) -> Event {
