@@ -1,0 +1,38 @@
+# Everything a developer does here. `just check` is what CI runs.
+
+_default:
+    @just --list
+
+# Format, lints, unit and property tests, wasm build, end-to-end, browser.
+check:
+    scripts/test
+
+# Start Reelmill here; with files, upload them and print their signed URLs.
+run *files:
+    scripts/run {{files}}
+
+# Unit and property tests: seconds.
+test:
+    scripts/test unit
+
+# The real gateway in workerd, the real handler, real FFmpeg.
+e2e *filter:
+    scripts/setup
+    scripts/build
+    cargo nextest run -p e2e --test system {{filter}}
+
+# The console in a real browser.
+browser:
+    scripts/test browser
+
+# The whole pipeline against plain FFmpeg, and the gateway against a plain JavaScript Worker.
+bench *args:
+    scripts/setup
+    scripts/build
+    target/release/reelmill-bench {{args}}
+
+fmt:
+    cargo fmt --all
+
+lint:
+    scripts/test lint
