@@ -1,2 +1,2 @@
-//! Reelmill handler.
+//! Reelmill's handler.
 fn main() {}

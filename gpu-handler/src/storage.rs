@@ -1,0 +1,49 @@
+//! Where outputs go: one small trait, so that tests can watch what is stored and in which order.
+
+mod directory;
+mod http;
+
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use reelmill_shared::{
+    job::{Failure, FailureCode},
+    object_key::OutputPath,
+};
+use url::Url;
+
+pub use directory::DirectoryStorage;
+pub use http::HttpStorage;
+
+/// A place that takes the outputs of one attempt.
+pub trait Storage: Send + Sync {
+    /// Stores one whole output, replacing what lay at `path`. When it returns `Ok`, the output is
+    /// durable and readable.
+    ///
+    /// # Errors
+    /// `store_failed` when the place does not take it in spite of retries, `cancelled` when nobody
+    /// waits for the attempt any more.
+    fn put<'a>(&'a self, path: &'a OutputPath, body: Bytes) -> BoxFuture<'a, Result<(), Failure>>;
+}
+
+/// The storage behind a job's `output.baseUrl`.
+///
+/// # Errors
+/// `unsupported_job` for a scheme that is not taken; `file:` is taken only if `local_files`.
+pub fn open(
+    base_url: &Url,
+    local_files: bool,
+    client: &reqwest::Client,
+) -> Result<Box<dyn Storage>, Failure> {
+    let refuse = |message: &str| Err(Failure::new(FailureCode::UnsupportedJob, message));
+    if !base_url.path().ends_with('/') || base_url.query().is_some() {
+        return refuse("output.baseUrl must end in a slash and have no query");
+    }
+    match base_url.scheme() {
+        "http" | "https" => Ok(Box::new(HttpStorage::new(client.clone(), base_url.clone()))),
+        "file" if local_files => match base_url.to_file_path() {
+            Ok(path) => Ok(Box::new(DirectoryStorage::new(path))),
+            Err(()) => refuse("output.baseUrl is no local directory"),
+        },
+        _ => refuse("output.baseUrl must be an http(s) URL"),
+    }
+}
