@@ -1,0 +1,1 @@
+//! Who may depend on whom.

@@ -1,0 +1,299 @@
+//! Gateway and handler: started, killed, started again.
+
+use std::{
+    fs,
+    net::{Ipv4Addr, TcpListener},
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::{
+    api::Api,
+    process::{Process, command},
+    settings::{self, Secrets},
+    wait::until,
+};
+
+/// How long gateway or handler may take to come up on a busy machine.
+const STARTUP: Duration = Duration::from_secs(90);
+
+/// How a [`Stack`] is set up.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// State, secrets and logs.
+    pub data: PathBuf,
+    /// The gateway's port; 0 for a free one.
+    pub port: u16,
+    /// The root API key, instead of the data directory's own.
+    pub api_key: Option<String>,
+    /// Variables of the gateway beyond those that every stack needs.
+    pub gateway: Vec<(String, String)>,
+    /// Variables of the handler beyond those that every stack needs.
+    pub handler: Vec<(String, String)>,
+}
+
+impl Options {
+    /// The defaults over a data directory.
+    pub fn new(data: impl Into<PathBuf>) -> Self {
+        let data = data.into();
+        // Webhooks to this very machine: there is nowhere else to try them from here.
+        let gateway = vec![("ALLOW_PRIVATE_WEBHOOKS".to_owned(), "true".to_owned())];
+        Self { data, port: 0, api_key: None, gateway, handler: Vec::new() }
+    }
+
+    /// With one more variable of the gateway.
+    #[must_use]
+    pub fn gateway(mut self, name: &str, value: impl ToString) -> Self {
+        self.gateway.push((name.to_owned(), value.to_string()));
+        self
+    }
+
+    /// With one more variable of the handler.
+    #[must_use]
+    pub fn handler(mut self, name: &str, value: impl ToString) -> Self {
+        self.handler.push((name.to_owned(), value.to_string()));
+        self
+    }
+}
+
+/// A running gateway and a running handler. Dropping it stops both.
+pub struct Stack {
+    options: Options,
+    /// The secrets that both run with.
+    pub secrets: Secrets,
+    handler_port: u16,
+    gateway: Process,
+    handler: Process,
+    // Last, so that the directory goes after the processes that write to it.
+    _temporary: Option<tempfile::TempDir>,
+}
+
+impl Stack {
+    /// Starts both and waits until they answer.
+    pub async fn start(mut options: Options) -> Result<Self> {
+        fs::create_dir_all(options.data.join("logs"))
+            .with_context(|| format!("cannot create {}", options.data.display()))?;
+        options.data = fs::canonicalize(&options.data)?;
+        let mut secrets = Secrets::of(&options.data)?;
+        if let Some(key) = &options.api_key {
+            secrets.api_key.clone_from(key);
+        }
+        options.port = claim_port(options.port)?;
+        migrate(&options.data)?;
+
+        let mut handler = start_handler(&options, &secrets, 0)?;
+        let handler_port = listening_port(&mut handler).await?;
+        let gateway = start_gateway(&options, &secrets, handler_port)?;
+        let mut stack = Self { options, secrets, handler_port, gateway, handler, _temporary: None };
+        stack.gateway_answers().await?;
+        Ok(stack)
+    }
+
+    /// Starts both over a directory that goes with the stack.
+    pub async fn temporary(configure: impl FnOnce(Options) -> Options) -> Result<Self> {
+        let directory = tempfile::Builder::new().prefix("reelmill-").tempdir()?;
+        let mut stack = Self::start(configure(Options::new(directory.path()))).await?;
+        stack._temporary = Some(directory);
+        Ok(stack)
+    }
+
+    /// The gateway's base URL, without a slash at its end.
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.options.port)
+    }
+
+    /// The handler's base URL, without a slash at its end.
+    pub fn handler_url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.handler_port)
+    }
+
+    /// A client with the root API key.
+    pub fn api(&self) -> Api {
+        Api::new(self.url(), Some(self.secrets.api_key.clone()))
+    }
+
+    /// Where state, secrets and logs lie.
+    pub fn data(&self) -> &Path {
+        &self.options.data
+    }
+
+    /// The handler's process id.
+    pub fn handler_id(&self) -> u32 {
+        self.handler.id()
+    }
+
+    /// Kills the handler and its FFmpeg, as a crash would.
+    pub fn kill_handler(&mut self) {
+        self.handler.kill();
+    }
+
+    /// Starts the handler again, where it was.
+    pub async fn restart_handler(&mut self) -> Result<()> {
+        let before = self.handler.output().matches(LISTENING).count();
+        self.handler = start_handler(&self.options, &self.secrets, self.handler_port)?;
+        until("the handler listens again", STARTUP, async || {
+            Ok((self.handler.output().matches(LISTENING).count() > before).then_some(()))
+        })
+        .await
+    }
+
+    /// Kills the gateway, as a crash would.
+    pub fn kill_gateway(&mut self) {
+        self.gateway.kill();
+    }
+
+    /// Starts the gateway again, where it was and with what it had stored.
+    pub async fn restart_gateway(&mut self) -> Result<()> {
+        self.gateway = start_gateway(&self.options, &self.secrets, self.handler_port)?;
+        self.gateway_answers().await
+    }
+
+    /// Which of the two has ended by itself, with the end of its log.
+    pub fn casualty(&mut self) -> Option<String> {
+        [("gateway", &mut self.gateway), ("handler", &mut self.handler)].into_iter().find_map(
+            |(name, process)| {
+                let status = process.ended()?;
+                Some(format!("the {name} ended with {status}:\n{}", tail(&process.output())))
+            },
+        )
+    }
+
+    async fn gateway_answers(&mut self) -> Result<()> {
+        let health = format!("{}/health", self.url());
+        let client = reqwest::Client::new();
+        let gateway = &mut self.gateway;
+        let answered = until("the gateway answers", STARTUP, async || {
+            if let Some(status) = gateway.ended() {
+                bail!("it ended with {status}");
+            }
+            Ok(client.get(&health).send().await.ok().filter(|answer| answer.status().is_success()))
+        })
+        .await;
+        answered.map(drop).with_context(|| {
+            format!("the gateway did not come up:\n{}", tail(&self.gateway.output()))
+        })
+    }
+}
+
+/// What the handler prints once it listens.
+const LISTENING: &str = "listening on http://127.0.0.1:";
+
+/// The port to use: `wanted`, if it is free, or a free one for 0.
+fn claim_port(wanted: u16) -> Result<u16> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, wanted)).with_context(|| {
+        format!("port {wanted} is taken; choose another with REELMILL_PORT=<port>")
+    })?;
+    Ok(listener.local_addr()?.port())
+}
+
+fn start_handler(options: &Options, secrets: &Secrets, port: u16) -> Result<Process> {
+    let binary = settings::handler_binary();
+    ensure!(binary.is_file(), "{} is missing: run scripts/build", binary.display());
+    let work = options.data.join("work");
+    fs::create_dir_all(&work)?;
+    let mut command = command(binary);
+    command
+        .arg("serve")
+        .env("REELMILL_HANDLER_LISTEN", format!("127.0.0.1:{port}"))
+        .env("REELMILL_WORK_DIR", work)
+        .env("HANDLER_API_KEY", &secrets.handler_key)
+        .env("HANDLER_WEBHOOK_SECRET", &secrets.webhook_secret)
+        .envs(options.handler.iter().cloned());
+    Process::start(command, options.data.join("logs/handler.log"))
+}
+
+async fn listening_port(handler: &mut Process) -> Result<u16> {
+    let found = until("the handler listens", STARTUP, async || {
+        if let Some(status) = handler.ended() {
+            bail!("it ended with {status}");
+        }
+        let output = handler.output();
+        let Some((_, rest)) = output.rsplit_once(LISTENING) else { return Ok(None) };
+        let Some((line, _)) = rest.split_once('\n') else { return Ok(None) };
+        Ok(Some(line.trim().parse().context("the handler's port")?))
+    })
+    .await;
+    found.with_context(|| format!("the handler did not come up:\n{}", tail(&handler.output())))
+}
+
+fn start_gateway(options: &Options, secrets: &Secrets, handler_port: u16) -> Result<Process> {
+    ensure!(
+        settings::root().join("gateway-worker/build").is_dir(),
+        "gateway-worker/build is missing: run scripts/build"
+    );
+    // A file and not arguments: those are readable for everybody on the machine.
+    let variables = options.data.join("gateway.env");
+    let handler_url = format!("http://127.0.0.1:{handler_port}/v2/local");
+    let text: String = [
+        ("HANDLER_URL", handler_url.as_str()),
+        ("HANDLER_API_KEY", &secrets.handler_key),
+        ("HANDLER_WEBHOOK_SECRET", &secrets.webhook_secret),
+        ("TOKEN_KEYS", &secrets.token_keys),
+        ("ROOT_KEY_SHA256", &secrets.api_key_hash()),
+    ]
+    .into_iter()
+    .chain(options.gateway.iter().map(|(name, value)| (name.as_str(), value.as_str())))
+    .map(|(name, value)| format!("{name}=\"{value}\"\n"))
+    .collect();
+    settings::write_private(&variables, text.as_bytes())?;
+
+    let mut command = wrangler(&options.data);
+    command
+        .args(["dev", "--local", "--ip", "127.0.0.1", "--inspector-port", "0"])
+        .args(["--show-interactive-dev-session=false", "--port", &options.port.to_string()])
+        .arg("--persist-to")
+        .arg(options.data.join("state"))
+        .arg("--env-file")
+        .arg(variables);
+    Process::start(command, options.data.join("logs/gateway.log"))
+}
+
+/// Brings the local catalogue to the newest schema, if it is not there already.
+fn migrate(data: &Path) -> Result<()> {
+    let stamp = data.join("migrated");
+    let mut names: Vec<_> = fs::read_dir(settings::root().join("gateway-worker/migrations"))
+        .context("gateway-worker/migrations")?
+        .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
+        .collect::<Result<_>>()?;
+    names.sort_unstable();
+    let names = names.join("\n");
+    if fs::read_to_string(&stamp).is_ok_and(|applied| applied == names) {
+        return Ok(());
+    }
+    let output = wrangler(data)
+        .args(["d1", "migrations", "apply", "CATALOGUE", "--local", "--persist-to"])
+        .arg(data.join("state"))
+        .output()
+        .context("cannot start wrangler")?;
+    ensure!(
+        output.status.success(),
+        "the catalogue's migrations failed:\n{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    fs::write(&stamp, names)?;
+    Ok(())
+}
+
+/// Wrangler on the Node that stands beside it in `gateway-worker/node_modules`.
+fn wrangler(data: &Path) -> Command {
+    let directory = settings::root().join("gateway-worker");
+    let mut command = command(directory.join("node_modules/.bin/node"));
+    command
+        .arg(directory.join("node_modules/wrangler/bin/wrangler.js"))
+        .current_dir(directory)
+        .env("CI", "1")
+        .env("NO_COLOR", "1")
+        .env("WRANGLER_SEND_METRICS", "false")
+        .env("WRANGLER_SEND_ERROR_REPORTS", "false")
+        .env("WRANGLER_LOG_PATH", data.join("logs/wrangler"))
+        .env("MINIFLARE_REGISTRY_PATH", data.join("registry"));
+    command
+}
+
+fn tail(text: &str) -> &str {
+    text.char_indices().nth_back(4000).map_or(text, |(at, _)| &text[at..])
+}
