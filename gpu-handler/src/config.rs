@@ -1,0 +1,278 @@
+//! Configuration from the environment; nothing else in this crate reads it.
+
+use std::{net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
+
+use reelmill_shared::{
+    secret::Secret,
+    webhook::{InvalidSecret, WebhookSecrets},
+};
+
+/// Everything that can be configured. Secrets never print.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Address of `serve`; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Bearer key that callers of `serve` must show.
+    pub api_key: Option<Secret>,
+    /// Secrets that progress and reports are signed with.
+    pub webhook_secrets: Option<WebhookSecrets>,
+    /// Where a job's directory is made.
+    pub work_dir: PathBuf,
+    /// Jobs that run at the same time.
+    pub concurrency: usize,
+    /// Jobs that may wait beyond those that run.
+    pub queue: usize,
+    /// How long running jobs may go on after SIGTERM.
+    pub grace: Duration,
+    /// How tools are run.
+    pub tools: Tools,
+    /// Preset of x264.
+    pub x264_preset: String,
+    /// What a job may use.
+    pub limits: JobLimits,
+}
+
+/// How FFmpeg and ffprobe are run.
+#[derive(Debug, Clone)]
+pub struct Tools {
+    /// This binary, whose `sandbox` command starts the tools.
+    pub launcher: PathBuf,
+    /// FFmpeg, as an absolute path.
+    pub ffmpeg: PathBuf,
+    /// ffprobe, as an absolute path.
+    pub ffprobe: PathBuf,
+    /// Refuse to work without every layer of the sandbox.
+    pub sandbox_required: bool,
+}
+
+/// What one job may use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct JobLimits {
+    /// Largest source, in bytes.
+    pub source_bytes: u64,
+    /// Wall-clock time of one FFmpeg run.
+    pub wall: Duration,
+    /// How long FFmpeg may show no progress.
+    pub stall: Duration,
+    /// CPU seconds of one FFmpeg run.
+    pub cpu_seconds: u64,
+    /// FFmpeg's private memory, in bytes.
+    pub memory_bytes: u64,
+    /// Bytes of all outputs together.
+    pub output_bytes: u64,
+}
+
+/// Why the configuration is refused; it names the variable and never shows its value.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// A value cannot be read.
+    #[error("{name} must be {expected}")]
+    Invalid {
+        /// The variable.
+        name: &'static str,
+        /// What it must look like.
+        expected: &'static str,
+    },
+    /// A tool is not installed.
+    #[error("{name}: no such program: install it, or set {name} to its path")]
+    ProgramMissing {
+        /// The variable that names it.
+        name: &'static str,
+    },
+    /// The webhook secret cannot be read.
+    #[error("HANDLER_WEBHOOK_SECRET: {0}")]
+    Secret(#[from] InvalidSecret),
+    /// The path of this binary is unknown.
+    #[error("the path of this binary is unknown: {0}")]
+    Launcher(std::io::Error),
+}
+
+impl Config {
+    /// Reads the process's environment.
+    ///
+    /// # Errors
+    /// [`ConfigError`].
+    pub fn from_env() -> Result<Self, ConfigError> {
+        let launcher = std::env::current_exe().map_err(ConfigError::Launcher)?;
+        Self::read(&|name| std::env::var(name).ok().filter(|value| !value.is_empty()), launcher)
+    }
+
+    /// Reads the variables that `lookup` gives; `launcher` is this binary.
+    ///
+    /// # Errors
+    /// [`ConfigError`].
+    pub fn read(
+        lookup: &dyn Fn(&str) -> Option<String>,
+        launcher: PathBuf,
+    ) -> Result<Self, ConfigError> {
+        let source = Source { lookup };
+        let sandbox_required = match lookup("REELMILL_SANDBOX").as_deref() {
+            None | Some("best-effort") => false,
+            Some("required") => true,
+            Some(_) => return Err(invalid("REELMILL_SANDBOX", "required or best-effort")),
+        };
+        Ok(Self {
+            listen: source.parse(
+                "REELMILL_HANDLER_LISTEN",
+                "an address and port such as 127.0.0.1:8788",
+                SocketAddr::from(([127, 0, 0, 1], 8788)),
+            )?,
+            api_key: lookup("HANDLER_API_KEY").map(Secret::new),
+            webhook_secrets: lookup("HANDLER_WEBHOOK_SECRET")
+                .map(|text| WebhookSecrets::parse(&text))
+                .transpose()?,
+            work_dir: lookup("REELMILL_WORK_DIR").map_or_else(std::env::temp_dir, PathBuf::from),
+            concurrency: source.number("REELMILL_CONCURRENCY", 1..=64, 1)? as usize,
+            queue: source.number("REELMILL_QUEUE", 0..=100_000, 100)? as usize,
+            grace: source.seconds("REELMILL_GRACE_SECONDS", 5)?,
+            tools: Tools {
+                launcher,
+                ffmpeg: source.program("FFMPEG", "ffmpeg")?,
+                ffprobe: source.program("FFPROBE", "ffprobe")?,
+                sandbox_required,
+            },
+            x264_preset: source.preset()?,
+            limits: JobLimits {
+                source_bytes: source.number("REELMILL_MAX_SOURCE_BYTES", 1..=1 << 44, 64 << 30)?,
+                wall: source.seconds("REELMILL_MAX_ENCODE_SECONDS", 6 * 3600)?,
+                stall: source.seconds("REELMILL_MAX_STALL_SECONDS", 60)?,
+                cpu_seconds: source.number("REELMILL_MAX_CPU_SECONDS", 1..=1 << 32, 48 * 3600)?,
+                memory_bytes: source.number(
+                    "REELMILL_MAX_MEMORY_BYTES",
+                    256 << 20..=1 << 44,
+                    8 << 30,
+                )?,
+                output_bytes: source.number("REELMILL_MAX_OUTPUT_BYTES", 1..=1 << 44, 64 << 30)?,
+            },
+        })
+    }
+}
+
+/// Environment variables that FFmpeg's libraries need to find a GPU and themselves.
+const PASSED_ON: &[&str] = &["LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES"];
+
+/// The variables that a tool inherits: the few that it needs, and none of ours.
+pub fn tool_environment() -> Vec<(&'static str, String)> {
+    PASSED_ON.iter().filter_map(|name| Some((*name, std::env::var(name).ok()?))).collect()
+}
+
+struct Source<'a> {
+    lookup: &'a dyn Fn(&str) -> Option<String>,
+}
+
+impl Source<'_> {
+    fn parse<T: FromStr>(
+        &self,
+        name: &'static str,
+        expected: &'static str,
+        default: T,
+    ) -> Result<T, ConfigError> {
+        match (self.lookup)(name) {
+            None => Ok(default),
+            Some(text) => text.parse().map_err(|_| invalid(name, expected)),
+        }
+    }
+
+    fn number(
+        &self,
+        name: &'static str,
+        range: std::ops::RangeInclusive<u64>,
+        default: u64,
+    ) -> Result<u64, ConfigError> {
+        let value = self.parse(name, "a whole number", default)?;
+        if range.contains(&value) {
+            Ok(value)
+        } else {
+            Err(invalid(name, "a whole number within sensible bounds"))
+        }
+    }
+
+    fn seconds(&self, name: &'static str, default: u64) -> Result<Duration, ConfigError> {
+        self.number(name, 0..=30 * 86_400, default).map(Duration::from_secs)
+    }
+
+    /// The presets of x264, so that a typing error stops the start and not the first job.
+    fn preset(&self) -> Result<String, ConfigError> {
+        const PRESETS: &[&str] = &[
+            "ultrafast",
+            "superfast",
+            "veryfast",
+            "faster",
+            "fast",
+            "medium",
+            "slow",
+            "slower",
+            "veryslow",
+        ];
+        let preset = (self.lookup)("REELMILL_X264_PRESET").unwrap_or_else(|| "veryfast".to_owned());
+        if PRESETS.contains(&preset.as_str()) {
+            Ok(preset)
+        } else {
+            Err(invalid("REELMILL_X264_PRESET", "a preset of x264, ultrafast to veryslow"))
+        }
+    }
+
+    /// An absolute path to a program: as named, or as found in `PATH`.
+    fn program(&self, name: &'static str, default: &str) -> Result<PathBuf, ConfigError> {
+        let wanted = PathBuf::from((self.lookup)(name).unwrap_or_else(|| default.to_owned()));
+        let path = (self.lookup)("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into());
+        let candidates: Vec<PathBuf> = if wanted.components().count() > 1 {
+            vec![wanted]
+        } else {
+            std::env::split_paths(&path).map(|folder| folder.join(&wanted)).collect()
+        };
+        candidates
+            .iter()
+            .find(|candidate| candidate.is_file())
+            .and_then(|candidate| candidate.canonicalize().ok())
+            .ok_or(ConfigError::ProgramMissing { name })
+    }
+}
+
+const fn invalid(name: &'static str, expected: &'static str) -> ConfigError {
+    ConfigError::Invalid { name, expected }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    fn read(pairs: &[(&str, &str)]) -> Result<Config, ConfigError> {
+        let lookup = |name: &str| {
+            let set = pairs.iter().find(|(key, _)| *key == name).map(|(_, value)| *value);
+            // Any file will do as a tool.
+            set.or(name.starts_with("FF").then_some("/proc/self/exe")).map(str::to_owned)
+        };
+        Config::read(&lookup, PathBuf::from("/handler"))
+    }
+
+    #[test]
+    fn everything_has_a_default() {
+        let config = read(&[]).expect("a configuration");
+        assert_eq!(config.listen.to_string(), "127.0.0.1:8788");
+        assert_eq!((config.concurrency, config.grace), (1, Duration::from_secs(5)));
+        assert_eq!(config.x264_preset, "veryfast");
+        assert!(!config.tools.sandbox_required);
+    }
+
+    #[rstest]
+    #[case("REELMILL_HANDLER_LISTEN", "localhost")]
+    #[case("REELMILL_CONCURRENCY", "0")]
+    #[case("REELMILL_CONCURRENCY", "many")]
+    #[case("REELMILL_SANDBOX", "off")]
+    #[case("REELMILL_X264_PRESET", "veryfast -f hls")]
+    #[case("HANDLER_WEBHOOK_SECRET", "hunter2-hunter2")]
+    #[case("FFMPEG", "/nowhere/ffmpeg")]
+    fn refuses_and_names_the_variable(#[case] name: &str, #[case] value: &str) {
+        let message = read(&[(name, value)]).expect_err("refused").to_string();
+        assert!(message.contains(name), "{message}");
+        assert!(!message.contains("hunter2"), "{message}");
+    }
+
+    #[test]
+    fn secrets_do_not_print() {
+        let config = read(&[("HANDLER_API_KEY", "hunter2")]).expect("a configuration");
+        assert!(!format!("{config:?}").contains("hunter2"));
+    }
+}
