@@ -92,6 +92,7 @@ impl Config {
     ///
     /// # Errors
     /// [`ConfigError`].
+    #[expect(clippy::disallowed_methods, reason = "here is where the environment is read")]
     pub fn from_env() -> Result<Self, ConfigError> {
         let launcher = std::env::current_exe().map_err(ConfigError::Launcher)?;
         Self::read(&|name| std::env::var(name).ok().filter(|value| !value.is_empty()), launcher)
@@ -152,6 +153,7 @@ impl Config {
 const PASSED_ON: &[&str] = &["LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES"];
 
 /// The variables that a tool inherits: the few that it needs, and none of ours.
+#[expect(clippy::disallowed_methods, reason = "here is where the environment is read")]
 pub fn tool_environment() -> Vec<(&'static str, String)> {
     PASSED_ON.iter().filter_map(|name| Some((*name, std::env::var(name).ok()?))).collect()
 }

@@ -161,6 +161,7 @@ impl Runner {
     }
 
     /// The command that builds the sandbox and then becomes `line`.
+    #[expect(clippy::disallowed_methods, reason = "here is where processes are started")]
     fn sandboxed(&self, line: &[OsString], run: &Run<'_>) -> std::process::Command {
         let required = run.profile.required || self.tools.sandbox_required;
         let profile = Profile { required, ..run.profile.clone() };

@@ -1,0 +1,110 @@
+//! Downloads a source: several ranges at a time, each resumed where it broke off, in constant memory.
+//!
+//! All ranges carry `If-Match`, so that they are of one object. The checksum is computed while the
+//! download goes on, over what lies gapless at the front.
+
+mod checksum;
+mod window;
+
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use backon::ExponentialBuilder;
+use futures::{StreamExt, TryStreamExt, stream};
+use reelmill_shared::job::{Failure, FailureCode, Input};
+use reqwest::Client;
+use tokio_util::task::AbortOnDropHandle;
+
+use checksum::Checksum;
+use window::Window;
+
+/// How a download is divided and how patient it is.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// Bytes of one request.
+    pub window: u64,
+    /// Requests at the same time.
+    pub parallel: usize,
+    /// Waits after failures of one range; they begin anew when the range got further.
+    pub backoff: ExponentialBuilder,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        let backoff = ExponentialBuilder::default()
+            .with_min_delay(Duration::from_millis(250))
+            .with_max_delay(Duration::from_secs(8))
+            .with_max_times(6)
+            .with_jitter();
+        Self { window: 8 << 20, parallel: 4, backoff }
+    }
+}
+
+/// Downloads `input` into a new file at `target`; `progress` is told the share that is there.
+///
+/// # Errors
+/// `fetch_failed` when the source cannot be had in spite of retries, `source_mismatch` when it is
+/// gone or not the one that `input` describes, `cancelled` when nobody waits for the attempt,
+/// `internal` when it cannot be written.
+pub async fn fetch(
+    client: &Client,
+    input: &Input,
+    target: &Path,
+    options: Options,
+    progress: &(dyn Fn(f32) + Sync),
+) -> Result<(), Failure> {
+    let file = tokio::fs::File::create_new(target).await.map_err(|error| unwritable(&error))?;
+    file.set_len(input.size).await.map_err(|error| unwritable(&error))?;
+    let done = Arc::new(AtomicU64::new(0));
+    let checksum = input.sha256.as_deref().map(|expected| Checksum::start(target, expected));
+    let starts = (0..input.size).step_by(usize::try_from(options.window).unwrap_or(usize::MAX));
+    let mut windows = stream::iter(starts)
+        .map(|start| {
+            let window = Window {
+                client: client.clone(),
+                url: input.url.clone(),
+                if_match: input.etag.as_deref().map(window::quoted),
+                start,
+                end: input.size.min(start + options.window),
+                total: input.size,
+                done: done.clone(),
+            };
+            let path = target.to_owned();
+            // A task each, so that none stands still while the one before it is written.
+            let task = tokio::spawn(async move { window.fetch(&path, options.backoff).await });
+            let mut task = AbortOnDropHandle::new(task);
+            async move { (&mut task).await.unwrap_or_else(|_| Err(crashed())) }
+        })
+        .buffered(options.parallel);
+    let mut ticks = tokio::time::interval(Duration::from_millis(200));
+    loop {
+        tokio::select! {
+            window = windows.try_next() => match window? {
+                Some(end) => checksum.iter().for_each(|checksum| checksum.reached(end)),
+                None => break,
+            },
+            _ = ticks.tick() => {
+                progress(done.load(Ordering::Relaxed) as f32 / input.size.max(1) as f32);
+            }
+        }
+    }
+    match checksum {
+        Some(checksum) => checksum.verify().await,
+        None => Ok(()),
+    }
+}
+
+fn unwritable(error: &std::io::Error) -> Failure {
+    let message = format!("the source could not be kept on the handler's disk ({})", error.kind());
+    Failure::new(FailureCode::Internal, message)
+}
+
+fn crashed() -> Failure {
+    Failure::new(FailureCode::Internal, "the download ended unexpectedly")
+}
