@@ -6,16 +6,21 @@
 //! * [`media`]: the life of a media (`uploading → uploaded → transcoding → ready | failed`) as one
 //!   function from state and event to state and effects.
 //! * [`job`]: what the gateway asks of the handler, and what the handler reports back.
+//! * [`probe`]: what a source is, from ffprobe's output, and what is refused.
+//! * [`ladder`] and [`frame_rate`]: the video renditions to make of it.
 //! * [`object_key`]: where every byte lies in R2, with content type and cache control.
 //! * [`token`]: the signed, expiring capabilities that URLs carry (playback, upload, handler I/O).
 //! * [`webhook`]: Standard Webhooks signatures, both ways, and the retry schedule.
 //! * [`problem`]: every error a caller can see, with its stable code and HTTP status.
 //! * [`secret`]: key material that never prints itself.
 
+pub mod frame_rate;
 pub mod id;
 pub mod job;
+pub mod ladder;
 pub mod media;
 pub mod object_key;
+pub mod probe;
 pub mod problem;
 pub mod secret;
 pub mod token;
