@@ -1,0 +1,12 @@
+// What the media-tracks polyfill adds to media elements; the package does not export this itself.
+
+import type { VideoRenditionList, VideoTrack, VideoTrackList } from 'media-tracks';
+
+declare global {
+  interface HTMLMediaElement {
+    videoTracks: VideoTrackList;
+    videoRenditions: VideoRenditionList;
+    addVideoTrack(kind: string, label?: string, language?: string): VideoTrack;
+    removeVideoTrack(track: VideoTrack): void;
+  }
+}

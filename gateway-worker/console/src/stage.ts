@@ -1,0 +1,208 @@
+// One media, large: its progress or its player, its waveform, what can be done with it.
+
+import { Problem } from './api.ts';
+import { cancel, copy, remove, retry, type App } from './app.ts';
+import { Deliveries } from './deliveries.ts';
+import { button, h, set, text } from './dom.ts';
+import { follow } from './events.ts';
+import { factsView } from './facts.ts';
+import { clock } from './format.ts';
+import type { Player } from './player.ts';
+import { Screen } from './screen.ts';
+import { isActive, title, view } from './state.ts';
+import { announce } from './toast.ts';
+import type { Media, Playback } from './types.ts';
+import type { Waveform } from './waveform.ts';
+
+export class Stage {
+  readonly element: HTMLElement;
+  #screen: Screen;
+  #player: Player | undefined;
+  #waveform: Waveform | undefined;
+  /** What the player was made for: an attempt, and whether it was complete by then. */
+  #playing: { attempt: number; complete: boolean } | undefined;
+  #frame = h('div', { class: 'frame' });
+  #ribbon = h('p', { class: 'ribbon', hidden: true });
+  #view = h('div', { class: 'stage-view' });
+  #title = h('h2', { id: 'stage-title', tabindex: -1 });
+  #badge = h('span', { class: 'badge' });
+  #facts = h('div');
+  #url = h('input', { class: 'url', readonly: true, 'aria-label': 'Signed playback URL', spellcheck: 'false' });
+  #link = h('div', { class: 'signed', hidden: true });
+  #until = h('small');
+  #retry: HTMLButtonElement;
+  #cancel: HTMLButtonElement;
+  #deliveries: Deliveries;
+  #stop: (() => void)[] = [];
+  #lastLabel = '';
+
+  constructor(
+    private readonly app: App,
+    private readonly id: string,
+    onClose: () => void,
+  ) {
+    const withMedia = (action: (app: App, media: Media) => Promise<void>) => () => {
+      const media = app.store.get(id);
+      if (media) void action(app, media);
+    };
+    this.#screen = new Screen({
+      retry: withMedia(retry),
+      sendAgain: withMedia(async (_, media) => app.uploads.again(media)),
+    });
+    this.#deliveries = new Deliveries(app.api, id);
+    this.#retry = button('Retry', withMedia(retry), { icon: 'retry' });
+    this.#cancel = button('Cancel', withMedia(cancel), { icon: 'stop' });
+    this.#frame.append(this.#screen.element, this.#ribbon);
+    this.#view.append(this.#frame);
+    const copyUrl = button('Copy URL', () => void copy(this.#url.value, 'Signed URL'), {
+      icon: 'copy',
+      kind: 'primary',
+    });
+    this.#url.addEventListener('focus', () => this.#url.select());
+    this.#link.append(h('div', {}, this.#url, copyUrl), this.#until);
+    this.element = h(
+      'section',
+      { class: 'stage', 'aria-labelledby': 'stage-title' },
+      this.#view,
+      h(
+        'div',
+        { class: 'panel' },
+        h(
+          'header',
+          {},
+          h('div', {}, this.#badge, this.#title),
+          button('Close', onClose, { icon: 'close', bare: true }),
+        ),
+        this.#link,
+        h(
+          'div',
+          { class: 'actions' },
+          this.#retry,
+          this.#cancel,
+          button('Delete', withMedia(remove), { icon: 'trash', kind: 'danger' }),
+        ),
+        this.#facts,
+        this.#deliveries.element,
+      ),
+    );
+    const file = app.uploads.file(id);
+    if (file) this.#screen.preview(file);
+    this.#stop.push(app.store.subscribe((change) => change.id === id && this.#update()));
+    const { store } = app;
+    const live = follow(app.api, id, {
+      media: (media) => store.put(media),
+      progress: (progress) => store.progress(progress),
+      gone: () => store.remove(id),
+      connected: (connected) => this.element.classList.toggle('offline', !connected),
+    });
+    this.#stop.push(() => live.stop());
+    this.#update();
+  }
+
+  focus(): void {
+    this.#title.focus({ preventScroll: true });
+  }
+
+  destroy(): void {
+    for (const stop of this.#stop) stop();
+    this.#dropPlayer();
+    this.#screen.destroy();
+    this.element.remove();
+  }
+
+  #update(): void {
+    const media = this.app.store.get(this.id);
+    if (!media) return;
+    const upload = this.app.store.upload(this.id);
+    const { label, tone } = view(media, upload);
+    text(this.#title, title(media));
+    text(this.#badge, label);
+    set(this.#badge, { 'data-tone': tone });
+    if (label !== this.#lastLabel) {
+      if (this.#lastLabel) announce(`${title(media)}: ${label}`);
+      this.#lastLabel = label;
+      void this.#deliveries.load();
+    }
+    this.#facts.replaceChildren(...factsView(media));
+    this.#retry.hidden = !(media.status === 'failed' && media.retriesLeft > 0 && media.source);
+    this.#cancel.hidden = !isActive(media) || (media.status === 'uploading' && !upload);
+    this.#screen.update(media, upload);
+    void this.#play(media);
+  }
+
+  /** Brings the player to where the media is: none, live, or complete. */
+  async #play(media: Media): Promise<void> {
+    const complete = media.status === 'ready';
+    if (!media.playable && !complete) return this.#dropPlayer();
+    if (this.#playing?.attempt === media.attempts && (this.#playing.complete || !complete)) return;
+    if (this.#playing?.attempt !== media.attempts) this.#dropPlayer();
+    this.#playing = { attempt: media.attempts, complete };
+    try {
+      const playback = await this.app.api.playback(this.id);
+      // The player is large and needed only now; the page shows at once without it.
+      const { Player } = await import('./player.ts');
+      if (this.#playing?.attempt !== media.attempts) return;
+      this.#showLink(playback);
+      if (!this.#player) this.#startPlayer(Player, playback);
+      if (complete) await this.#finish(media, playback);
+    } catch (error) {
+      this.#say(Problem.from(error).message);
+    }
+  }
+
+  #startPlayer(type: typeof Player, playback: Playback): void {
+    const player = new type({
+      kind: (audioOnly) => this.#frame.classList.toggle('audio', audioOnly),
+      available: (seconds, live) =>
+        this.#say(live ? `Playing while it is made: ${clock(seconds)} so far` : ''),
+      renew: async () => {
+        const renewed = await this.app.api.playback(this.id);
+        this.#showLink(renewed);
+        return renewed;
+      },
+      failed: (message) => this.#say(message),
+    });
+    this.#player = player;
+    this.#frame.prepend(player.element);
+    this.#screen.element.hidden = true;
+    player.load(playback);
+  }
+
+  /** What only a ready media has. */
+  async #finish(media: Media, playback: Playback): Promise<void> {
+    const player = this.#player;
+    if (!player || !media.summary) return;
+    player.complete(playback);
+    const { Waveform } = await import('./waveform.ts');
+    if (this.#player !== player) return;
+    const waveform = new Waveform(player.video);
+    this.#waveform = waveform;
+    this.#view.append(waveform.element);
+    await waveform.load(playback, media.summary.duration, media.summary.waveformZooms);
+  }
+
+  #dropPlayer(): void {
+    this.#playing = undefined;
+    this.#waveform?.destroy();
+    this.#waveform?.element.remove();
+    this.#waveform = undefined;
+    this.#player?.destroy();
+    this.#player?.element.remove();
+    this.#player = undefined;
+    this.#screen.element.hidden = false;
+    this.#link.hidden = true;
+    this.#frame.classList.remove('audio');
+    this.#say('');
+  }
+
+  #showLink(playback: Playback): void {
+    this.#url.value = playback.hls;
+    this.#link.hidden = false;
+    text(this.#until, `HLS · valid until ${new Date(playback.expiresAt).toLocaleString()}`);
+  }
+
+  #say(message: string): void {
+    text(this.#ribbon, message);
+    this.#ribbon.hidden = message === '';
+  }
+}
