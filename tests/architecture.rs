@@ -1,1 +1,90 @@
-//! Who may depend on whom.
+//! Who may depend on whom, over what Cargo really resolves.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use cargo_metadata::{CargoOpt, DependencyKind, Metadata, MetadataCommand, PackageId};
+
+fn metadata() -> Metadata {
+    MetadataCommand::new()
+        .manifest_path(concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml"))
+        .features(CargoOpt::AllFeatures)
+        .other_options(vec!["--locked".to_owned()])
+        .exec()
+        .expect("cargo metadata")
+}
+
+/// Every package that `name` is built from, by normal dependencies, on any target.
+fn closure(metadata: &Metadata, name: &str) -> BTreeSet<String> {
+    let resolve = metadata.resolve.as_ref().expect("a resolved graph");
+    let nodes: BTreeMap<&PackageId, _> =
+        resolve.nodes.iter().map(|node| (&node.id, &node.deps)).collect();
+    let start = metadata.packages.iter().find(|package| package.name.as_str() == name);
+    let mut seen = BTreeSet::new();
+    let mut open = vec![&start.expect("a member of the workspace").id];
+    while let Some(id) = open.pop() {
+        for dependency in nodes[id] {
+            let normal =
+                dependency.dep_kinds.iter().any(|kind| kind.kind == DependencyKind::Normal);
+            if normal && seen.insert(dependency.pkg.clone()) {
+                open.push(&dependency.pkg);
+            }
+        }
+    }
+    metadata
+        .packages
+        .iter()
+        .filter(|package| seen.contains(&package.id))
+        .map(|package| package.name.to_string())
+        .collect()
+}
+
+#[test]
+fn shared_is_pure() {
+    let metadata = metadata();
+    let built_from = closure(&metadata, "reelmill-shared");
+    let impure: Vec<_> = built_from
+        .iter()
+        .filter(|name| {
+            // proc-macro crates run at build time, and a UUID crate's optional sources of
+            // randomness are features that only the edge turns on.
+            ["tokio", "worker", "reqwest", "hyper", "axum", "async-std", "mio", "futures"]
+                .contains(&name.as_str())
+                || name.starts_with("aws-")
+        })
+        .collect();
+    assert!(impure.is_empty(), "reelmill-shared must not depend on {impure:?}");
+
+    let shared =
+        metadata.packages.iter().find(|package| package.name.as_str() == "reelmill-shared");
+    let direct: Vec<_> = shared
+        .expect("shared")
+        .dependencies
+        .iter()
+        .filter(|dependency| dependency.kind == DependencyKind::Normal)
+        .map(|dependency| dependency.name.as_str())
+        .collect();
+    for impure in ["rand", "getrandom", "fastrand", "walkdir", "tempfile", "log"] {
+        assert!(!direct.contains(&impure), "reelmill-shared must not depend on {impure}");
+    }
+}
+
+#[test]
+fn gateway_and_handler_know_nothing_of_each_other() {
+    let metadata = metadata();
+    let gateway = closure(&metadata, "gateway-worker");
+    assert!(!gateway.contains("gpu-handler"));
+    let handler = closure(&metadata, "gpu-handler");
+    assert!(!handler.contains("gateway-worker"));
+    assert!(!handler.contains("worker"));
+    for product in ["gateway-worker", "gpu-handler", "reelmill-shared"] {
+        assert!(!closure(&metadata, product).contains("e2e"), "{product} is built from the tests");
+    }
+}
+
+#[test]
+fn no_package_turns_the_workspace_lints_off() {
+    for package in metadata().workspace_packages() {
+        let manifest = std::fs::read_to_string(&package.manifest_path).expect("a manifest");
+        assert!(manifest.contains("[lints]\nworkspace = true"), "{}", package.name);
+    }
+}

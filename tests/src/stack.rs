@@ -33,6 +33,8 @@ pub struct Options {
     pub gateway: Vec<(String, String)>,
     /// Variables of the handler beyond those that every stack needs.
     pub handler: Vec<(String, String)>,
+    /// The base URL of somebody else who plays the handler; then none is started.
+    pub stand_in: Option<String>,
 }
 
 impl Options {
@@ -41,13 +43,20 @@ impl Options {
         let data = data.into();
         // Webhooks to this very machine: there is nowhere else to try them from here.
         let gateway = vec![("ALLOW_PRIVATE_WEBHOOKS".to_owned(), "true".to_owned())];
-        Self { data, port: 0, api_key: None, gateway, handler: Vec::new() }
+        Self { data, port: 0, api_key: None, gateway, handler: Vec::new(), stand_in: None }
     }
 
     /// With one more variable of the gateway.
     #[must_use]
     pub fn gateway(mut self, name: &str, value: impl ToString) -> Self {
         self.gateway.push((name.to_owned(), value.to_string()));
+        self
+    }
+
+    /// With a [`StandIn`](crate::stand_in::StandIn) or the like in place of the handler.
+    #[must_use]
+    pub fn stand_in(mut self, url: &str) -> Self {
+        self.stand_in = Some(url.to_owned());
         self
     }
 
@@ -64,9 +73,9 @@ pub struct Stack {
     options: Options,
     /// The secrets that both run with.
     pub secrets: Secrets,
-    handler_port: u16,
+    handler_url: String,
     gateway: Process,
-    handler: Process,
+    handler: Option<Process>,
     // Last, so that the directory goes after the processes that write to it.
     _temporary: Option<tempfile::TempDir>,
 }
@@ -84,10 +93,16 @@ impl Stack {
         options.port = claim_port(options.port)?;
         migrate(&options.data)?;
 
-        let mut handler = start_handler(&options, &secrets, 0)?;
-        let handler_port = listening_port(&mut handler).await?;
-        let gateway = start_gateway(&options, &secrets, handler_port)?;
-        let mut stack = Self { options, secrets, handler_port, gateway, handler, _temporary: None };
+        let (handler, handler_url) = match options.stand_in.clone() {
+            Some(url) => (None, url),
+            None => {
+                let mut handler = start_handler(&options, &secrets, 0)?;
+                let port = listening_port(&mut handler).await?;
+                (Some(handler), format!("http://127.0.0.1:{port}"))
+            }
+        };
+        let gateway = start_gateway(&options, &secrets, &handler_url)?;
+        let mut stack = Self { options, secrets, handler_url, gateway, handler, _temporary: None };
         stack.gateway_answers().await?;
         Ok(stack)
     }
@@ -106,8 +121,8 @@ impl Stack {
     }
 
     /// The handler's base URL, without a slash at its end.
-    pub fn handler_url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.handler_port)
+    pub fn handler_url(&self) -> &str {
+        &self.handler_url
     }
 
     /// A client with the root API key.
@@ -120,22 +135,24 @@ impl Stack {
         &self.options.data
     }
 
-    /// The handler's process id.
-    pub fn handler_id(&self) -> u32 {
-        self.handler.id()
-    }
-
     /// Kills the handler and its FFmpeg, as a crash would.
     pub fn kill_handler(&mut self) {
-        self.handler.kill();
+        if let Some(handler) = &mut self.handler {
+            handler.kill();
+        }
     }
 
     /// Starts the handler again, where it was.
     pub async fn restart_handler(&mut self) -> Result<()> {
-        let before = self.handler.output().matches(LISTENING).count();
-        self.handler = start_handler(&self.options, &self.secrets, self.handler_port)?;
+        let port = self.handler_url.rsplit(':').next().unwrap_or_default().parse()?;
+        let before = self.handler.as_ref().map_or(0, |handler| handler.output().len());
+        let handler = self.handler.insert(start_handler(&self.options, &self.secrets, port)?);
         until("the handler listens again", STARTUP, async || {
-            Ok((self.handler.output().matches(LISTENING).count() > before).then_some(()))
+            Ok(handler
+                .output()
+                .get(before..)
+                .is_some_and(|new| new.contains(LISTENING))
+                .then_some(()))
         })
         .await
     }
@@ -147,18 +164,18 @@ impl Stack {
 
     /// Starts the gateway again, where it was and with what it had stored.
     pub async fn restart_gateway(&mut self) -> Result<()> {
-        self.gateway = start_gateway(&self.options, &self.secrets, self.handler_port)?;
+        self.gateway = start_gateway(&self.options, &self.secrets, &self.handler_url)?;
         self.gateway_answers().await
     }
 
     /// Which of the two has ended by itself, with the end of its log.
     pub fn casualty(&mut self) -> Option<String> {
-        [("gateway", &mut self.gateway), ("handler", &mut self.handler)].into_iter().find_map(
-            |(name, process)| {
-                let status = process.ended()?;
-                Some(format!("the {name} ended with {status}:\n{}", tail(&process.output())))
-            },
-        )
+        let gateway = Some(("gateway", &mut self.gateway));
+        let handler = self.handler.as_mut().map(|handler| ("handler", handler));
+        gateway.into_iter().chain(handler).find_map(|(name, process)| {
+            let status = process.ended()?;
+            Some(format!("the {name} ended with {status}:\n{}", tail(&process.output())))
+        })
     }
 
     async fn gateway_answers(&mut self) -> Result<()> {
@@ -219,14 +236,14 @@ async fn listening_port(handler: &mut Process) -> Result<u16> {
     found.with_context(|| format!("the handler did not come up:\n{}", tail(&handler.output())))
 }
 
-fn start_gateway(options: &Options, secrets: &Secrets, handler_port: u16) -> Result<Process> {
+fn start_gateway(options: &Options, secrets: &Secrets, handler_url: &str) -> Result<Process> {
     ensure!(
         settings::root().join("gateway-worker/build").is_dir(),
         "gateway-worker/build is missing: run scripts/build"
     );
     // A file and not arguments: those are readable for everybody on the machine.
     let variables = options.data.join("gateway.env");
-    let handler_url = format!("http://127.0.0.1:{handler_port}/v2/local");
+    let handler_url = format!("{handler_url}/v2/local");
     let text: String = [
         ("HANDLER_URL", handler_url.as_str()),
         ("HANDLER_API_KEY", &secrets.handler_key),
