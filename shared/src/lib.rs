@@ -7,6 +7,7 @@
 //!   function from state and event to state and effects.
 //! * [`job`]: what the gateway asks of the handler, and what the handler reports back.
 //! * [`probe`]: what a source is, from ffprobe's output, and what is refused.
+//! * [`plan`]: one FFmpeg command with one decode for all outputs.
 //! * [`ladder`] and [`frame_rate`]: the video renditions to make of it.
 //! * [`object_key`]: where every byte lies in R2, with content type and cache control.
 //! * [`token`]: the signed, expiring capabilities that URLs carry (playback, upload, handler I/O).
@@ -20,6 +21,7 @@ pub mod job;
 pub mod ladder;
 pub mod media;
 pub mod object_key;
+pub mod plan;
 pub mod probe;
 pub mod problem;
 pub mod secret;

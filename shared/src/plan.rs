@@ -1,0 +1,273 @@
+//! The plan of a job: one FFmpeg command with one decode, and what it will leave where.
+//!
+//! Each operation is a file of its own ([`video`], [`audio`], [`subtitle`], [`still`]) that hangs
+//! its taps on the shared decode; [`command`] folds all of them into one command line. Nothing from
+//! the source's own text (names, titles) ever reaches the command line.
+//!
+//! FFmpeg runs in an empty directory with [`Plan::directories`] made; every path in the arguments is
+//! relative to it. It writes PCM to file descriptor 1 and progress to file descriptor 0.
+
+mod audio;
+mod command;
+mod still;
+mod subtitle;
+mod video;
+
+use serde::Serialize;
+
+use crate::{
+    frame_rate::FrameRate,
+    job::{Pipeline, SegmentFormat, SegmentSeconds},
+    ladder::{self, Rendition},
+    probe::{AudioTrack, FORMATS, SourceInfo, SubtitleTrack},
+};
+use command::Builder;
+
+pub use still::{POSTER_FALLBACK_FILE, POSTER_FILE, Storyboard};
+
+/// Presentation time of the first frame, in seconds.
+///
+/// Not 0, since FFmpeg's fragmented MP4 muxer would then hide the encoder's delay in an edit list
+/// of two entries, which players that use Media Source Extensions mistake; so offset, one entry is
+/// left and pictures and sound meet exactly. WebVTT is mapped onto it (RFC 8216 section 3.5).
+pub const START_SECONDS: u32 = 10;
+
+/// What encodes the video.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Encoder {
+    /// libx264 on the CPU, with this of its presets (`veryfast`, …).
+    X264(String),
+    /// NVENC on an NVIDIA GPU.
+    Nvenc,
+}
+
+impl Encoder {
+    /// FFmpeg's name of the encoder.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::X264(_) => "libx264",
+            Self::Nvenc => "h264_nvenc",
+        }
+    }
+}
+
+/// What to plan for.
+#[derive(Debug, Clone)]
+pub struct Request<'a> {
+    /// The source.
+    pub source: &'a SourceInfo,
+    /// What the caller chose.
+    pub pipeline: &'a Pipeline,
+    /// What encodes.
+    pub encoder: &'a Encoder,
+    /// Whether an NVIDIA GPU decodes.
+    pub nvdec: bool,
+    /// The source as FFmpeg is to open it: `file:` and a name of our own making.
+    pub input: &'a str,
+    /// The most seconds to make of a source, whatever it claims.
+    pub max_seconds: f64,
+}
+
+/// One FFmpeg command and what it makes.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Plan {
+    /// The arguments, without the program's name.
+    pub args: Vec<String>,
+    /// Directories that must exist below the working directory.
+    pub directories: Vec<String>,
+    /// Claimed duration in seconds, to measure progress by.
+    pub duration: Option<f64>,
+    /// Container of the segments.
+    pub segment_format: SegmentFormat,
+    /// Length of a segment.
+    pub segment_seconds: SegmentSeconds,
+    /// Video renditions, largest first.
+    pub video: Vec<VideoOutput>,
+    /// Audio renditions, the default one first.
+    pub audio: Vec<AudioOutput>,
+    /// Subtitle renditions.
+    pub subtitles: Vec<SubtitleOutput>,
+    /// The storyboard; absent without video.
+    pub storyboard: Option<Storyboard>,
+    /// The samples on file descriptor 1; absent without audio.
+    pub pcm: Option<Pcm>,
+}
+
+/// One video rendition: HLS media playlist and segments in a directory.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct VideoOutput {
+    /// Directory, such as `v720`.
+    pub directory: String,
+    /// Size and cap.
+    pub rendition: Rendition,
+    /// Frames per second.
+    pub frame_rate: FrameRate,
+}
+
+/// One audio rendition: HLS media playlist and segments in a directory.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AudioOutput {
+    /// Directory, such as `a0`.
+    pub directory: String,
+    /// The track that it is made of.
+    pub track: AudioTrack,
+    /// Samples per second and channel.
+    pub sample_rate: u32,
+}
+
+/// One subtitle rendition: a WebVTT file, to be cut into segments.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SubtitleOutput {
+    /// Directory of its HLS rendition, such as `s0`.
+    pub directory: String,
+    /// File that FFmpeg writes.
+    pub file: String,
+    /// The track that it is made of.
+    pub track: SubtitleTrack,
+}
+
+/// Interleaved signed 16-bit little-endian samples of the default audio track.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Pcm {
+    /// Samples per second and channel: the source's own.
+    pub sample_rate: u32,
+    /// Number of channels: the source's own.
+    pub channels: u32,
+}
+
+impl Plan {
+    /// Plans everything for a source.
+    pub fn new(request: &Request<'_>) -> Self {
+        let mut builder = Builder::new(input(request));
+        let source = request.source;
+        let video = video::add(request, &mut builder);
+        let storyboard = source.video.as_ref().map(|track| {
+            still::add_poster(track, source.duration, &mut builder);
+            still::add_storyboard(track, source.duration, &mut builder)
+        });
+        let (audio, pcm) = audio::add(request, &mut builder);
+        let subtitles = subtitle::add(source, &mut builder);
+        let directories = video.iter().map(|output| &output.directory);
+        let directories = directories.chain(audio.iter().map(|output| &output.directory));
+        Self {
+            directories: directories.cloned().collect(),
+            args: builder.build(),
+            duration: source.duration,
+            segment_format: request.pipeline.segment_format,
+            segment_seconds: request.pipeline.segment_seconds,
+            video,
+            audio,
+            subtitles,
+            storyboard,
+            pcm,
+        }
+    }
+}
+
+/// The input and its options, with everything off that could open a second file.
+fn input(request: &Request<'_>) -> Vec<String> {
+    let mut args: Vec<String> = hardware(request).iter().map(|arg| (*arg).to_owned()).collect();
+    args.extend(confinement());
+    // Against files that claim to end soon and never do. Where a container has no true duration
+    // (raw streams, some MP3), FFmpeg's guess may be far too short.
+    let exact = ["mov", "matroska", "avi", "wav", "flac", "ogg", "asf", "mxf"];
+    let limit = match request.source.duration {
+        Some(duration) if exact.iter().any(|name| request.source.format.starts_with(name)) => {
+            (duration * 1.1 + 10.0).min(request.max_seconds)
+        }
+        _ => request.max_seconds,
+    };
+    args.extend([
+        "-t".to_owned(),
+        format!("{limit:.3}"),
+        "-i".to_owned(),
+        request.input.to_owned(),
+    ]);
+    args
+}
+
+/// Options before an input (of ffmpeg and ffprobe alike) that keep it from opening anything but
+/// that one file, as one of [`FORMATS`].
+pub fn confinement() -> [String; 4] {
+    ["-protocol_whitelist", "file", "-format_whitelist", &FORMATS.join(",")].map(str::to_owned)
+}
+
+fn hardware(request: &Request<'_>) -> &'static [&'static str] {
+    match (request.nvdec && request.source.video.is_some(), stays_on_gpu(request)) {
+        (_, true) => &["-hwaccel", "cuda", "-hwaccel_output_format", "cuda"],
+        (true, false) => &["-hwaccel", "cuda"],
+        (false, false) => &[],
+    }
+}
+
+/// Whether frames never leave the GPU: decoded, scaled and encoded there. What has no CUDA filter
+/// in FFmpeg 5.1 (turning, deinterlacing, tone mapping) is filtered on the CPU, as is what NVDEC
+/// does not decode.
+fn stays_on_gpu(request: &Request<'_>) -> bool {
+    let Some(video) = &request.source.video else { return false };
+    let decodes = matches!(
+        (video.codec.as_str(), video.pixel_format.as_deref()),
+        ("h264" | "hevc" | "vp9" | "av1" | "vp8" | "mpeg2video", Some("yuv420p"))
+    );
+    request.nvdec
+        && *request.encoder == Encoder::Nvenc
+        && decodes
+        && !video.rotated
+        && !video.interlaced
+        && video.colour == crate::probe::Colour::Sdr
+}
+
+/// The arguments of an HLS output into `directory`, to be followed by nothing.
+fn hls_output(directory: &str, pipeline: &Pipeline) -> Vec<String> {
+    let (kind, options, extension) = match pipeline.segment_format {
+        SegmentFormat::Cmaf => ("fmp4", "movflags=+frag_discont", "m4s"),
+        // Timestamps as they are: without the muxer's own delay both formats start alike.
+        SegmentFormat::Ts => ("mpegts", "mpegts_copyts=1", "ts"),
+    };
+    let offset = START_SECONDS.to_string();
+    let seconds = pipeline.segment_seconds.get().to_string();
+    let segments = format!("{directory}/%06d.{extension}");
+    let playlist = format!("{directory}/index.m3u8");
+    [
+        "-map_metadata",
+        "-1",
+        "-map_chapters",
+        "-1",
+        "-output_ts_offset",
+        &offset,
+        "-f",
+        "hls",
+        "-hls_time",
+        &seconds,
+        "-hls_list_size",
+        "0",
+        "-hls_playlist_type",
+        "event",
+        "-hls_flags",
+        "independent_segments+temp_file",
+        "-hls_segment_type",
+        kind,
+        "-hls_segment_options",
+        options,
+        "-hls_fmp4_init_filename",
+        "init.mp4",
+        "-hls_segment_filename",
+        &segments,
+        &playlist,
+    ]
+    .map(str::to_owned)
+    .to_vec()
+}
+
+/// The ladder of a source's video.
+fn renditions(source: &SourceInfo) -> Vec<Rendition> {
+    source.video.as_ref().map_or_else(Vec::new, |video| ladder::ladder(video.width, video.height))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,118 @@
+use insta::assert_snapshot;
+use rstest::rstest;
+use serde_json::json;
+
+use super::*;
+use crate::probe::{Limits, Probe};
+
+/// A source with one 1080p video, two audio tracks and one subtitle track, changed by `video`.
+fn source(video: serde_json::Value) -> SourceInfo {
+    let mut stream = json!({"index": 0, "codec_type": "video", "codec_name": "h264",
+        "width": 1920, "height": 1080, "pix_fmt": "yuv420p", "r_frame_rate": "30000/1001",
+        "avg_frame_rate": "30000/1001"});
+    stream
+        .as_object_mut()
+        .expect("an object")
+        .extend(video.as_object().expect("an object").clone());
+    let audio = |index, rate, channels| {
+        json!({"index": index, "codec_type": "audio", "codec_name": "aac", "sample_rate": rate,
+            "channels": channels, "tags": {"language": "eng", "title": "';touch /tmp/x;'"}})
+    };
+    let subtitle = json!({"index": 3, "codec_type": "subtitle", "codec_name": "subrip"});
+    let json = json!({"format": {"format_name": "mov,mp4", "duration": "600"},
+        "streams": [stream, audio(1, "48000", 6), audio(2, "44100", 1), subtitle]});
+    let probe = Probe::from_json(json.to_string().as_bytes()).expect("ffprobe's JSON");
+    probe.check(&Limits::default(), &|_| true).expect("a source")
+}
+
+fn plan(source: &SourceInfo, encoder: &Encoder, nvdec: bool, pipeline: &Pipeline) -> Plan {
+    let input = "file:source";
+    Plan::new(&Request { source, pipeline, encoder, nvdec, input, max_seconds: 43_200.0 })
+}
+
+fn x264() -> Encoder {
+    Encoder::X264("veryfast".to_owned())
+}
+
+/// The command as a person would write it: a line an output, a line a filter chain.
+fn command(plan: &Plan) -> String {
+    let joined = plan.args.join(" ");
+    joined.replace(" -map ", "\n-map ").replace(';', ";\n  ").replace(" -i ", "\n-i ")
+}
+
+#[test]
+fn on_the_cpu() {
+    assert_snapshot!(command(&plan(&source(json!({})), &x264(), false, &Pipeline::default())));
+}
+
+#[test]
+fn as_transport_stream_with_six_second_segments() {
+    let pipeline: Pipeline =
+        serde_json::from_value(json!({"segmentFormat": "ts", "segmentSeconds": 6}))
+            .expect("a pipeline");
+    let mut source = source(json!({"width": 640, "height": 360}));
+    source.audio.truncate(1);
+    assert_snapshot!(command(&plan(&source, &x264(), false, &pipeline)));
+}
+
+#[test]
+fn wholly_on_the_gpu() {
+    let source = source(json!({}));
+    assert_snapshot!(command(&plan(&source, &Encoder::Nvenc, true, &Pipeline::default())));
+}
+
+#[test]
+fn audio_only() {
+    let mut source = source(json!({}));
+    source.video = None;
+    source.subtitles.clear();
+    assert_snapshot!(command(&plan(&source, &x264(), true, &Pipeline::default())));
+}
+
+/// The head of the command and of the graph, which is where sources and hardware differ.
+#[rstest]
+#[case::gpu_decode_only("nvdec", json!({}), x264(), true)]
+#[case::gpu_encode_only("nvenc", json!({}), Encoder::Nvenc, false)]
+#[case::gpu_but_turned("gpu_turned", json!({"side_data_list": [{"rotation": 90}]}), Encoder::Nvenc, true)]
+#[case::gpu_but_no_nvdec_codec("gpu_prores", json!({"codec_name": "prores"}), Encoder::Nvenc, true)]
+#[case::hdr10("hdr10", json!({"color_transfer": "smpte2084"}), x264(), false)]
+#[case::hlg("hlg", json!({"color_transfer": "arib-std-b67"}), Encoder::Nvenc, true)]
+#[case::wide("wide", json!({"color_primaries": "bt2020"}), x264(), false)]
+#[case::interlaced("interlaced", json!({"field_order": "tt"}), x264(), false)]
+#[case::variable("variable", json!({"avg_frame_rate": "13/1", "r_frame_rate": "1000/1"}), x264(), false)]
+fn by_source_and_hardware(
+    #[case] name: &str,
+    #[case] video: serde_json::Value,
+    #[case] encoder: Encoder,
+    #[case] nvdec: bool,
+) {
+    let mut source = source(video);
+    source.audio.clear();
+    source.subtitles.clear();
+    let plan = plan(&source, &encoder, nvdec, &Pipeline::default());
+    let command = command(&plan);
+    let first_output = command.split("\n-map ").take(2).collect::<Vec<_>>().join("\n-map ");
+    assert_snapshot!(name, first_output);
+}
+
+#[test]
+fn no_text_of_the_source_reaches_the_command() {
+    assert!(
+        !command(&plan(&source(json!({})), &x264(), false, &Pipeline::default())).contains("touch")
+    );
+}
+
+#[rstest]
+#[case(4, "gte(t,n_forced*4/2)", "60")]
+#[case(5, "gte(t,n_forced*5/3)", "50")]
+#[case(6, "gte(t,n_forced*6/3)", "60")]
+fn key_frames_divide_segments(#[case] seconds: u8, #[case] expression: &str, #[case] group: &str) {
+    let pipeline = serde_json::from_value(json!({"segmentSeconds": seconds})).expect("a pipeline");
+    let args = plan(&source(json!({})), &x264(), false, &pipeline).args;
+    let value = |option: &str| {
+        let at = args.iter().position(|arg| arg == option).expect("the option");
+        args[at + 1].clone()
+    };
+    assert_eq!(value("-force_key_frames"), format!("expr:{expression}"));
+    assert_eq!(value("-g"), group);
+}
