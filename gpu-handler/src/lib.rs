@@ -1,17 +1,26 @@
 //! Reelmill's handler, as a library under its one binary. A guided tour, in the order of a job:
 //!
 //! * [`config`]: the environment, read once.
+//! * [`host`]: what this machine can do, found out by trying.
 //! * [`stop`], [`tracker`]: how a job is told to stop, and what it tells of itself.
+//! * [`transport`]: how jobs come in; [`jobs`]: what waits, runs and has ended.
+//! * [`engine`]: one job from source to report.
 //! * [`fetch`]: the source comes in.
 //! * [`ffmpeg`]: the only module that starts processes, each in a [`sandbox`].
 //! * [`storage`]: where outputs go, as one small trait.
 //! * [`reporter`]: progress and the one report go back to the gateway.
+//! * [`client`]: the one HTTP client.
 
+pub mod client;
 pub mod config;
+pub mod engine;
 pub mod fetch;
 pub mod ffmpeg;
+pub mod host;
+pub mod jobs;
 pub mod reporter;
 pub mod sandbox;
 pub mod stop;
 pub mod storage;
 pub mod tracker;
+pub mod transport;

@@ -1,9 +1,21 @@
 //! The handler's command line.
 
-use std::{ffi::OsString, process::ExitCode};
+use std::{ffi::OsString, path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
-use gpu_handler::sandbox;
+use gpu_handler::{
+    client::client,
+    config::Config,
+    engine::Engine,
+    ffmpeg::Runner,
+    host::Host,
+    sandbox,
+    stop::{Reason, Stop},
+    transport::{run, serve},
+};
+use reelmill_shared::job::Outcome;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
 
 /// Reelmill's handler: makes HLS, waveform and pictures of a source with FFmpeg.
 #[derive(Debug, Parser)]
@@ -15,6 +27,14 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Take jobs over HTTP, as RunPod does.
+    Serve,
+    /// Run one job and print its report. Exits with 0 when it is completed, 1 when it failed, 2 when
+    /// there was nothing to run.
+    Run {
+        /// The job as JSON (`JobSpec`); its URLs may be `file:`.
+        job: PathBuf,
+    },
     /// Become a tool, behind walls.
     #[command(hide = true)]
     Sandbox {
@@ -26,11 +46,85 @@ enum Command {
     },
 }
 
+type Error = Box<dyn std::error::Error>;
+
 fn main() -> ExitCode {
-    match Cli::parse().command {
+    let result = match Cli::parse().command {
         // Before there is a second thread: some of the walls surround only the calling one.
-        Command::Sandbox { profile, command } => enter_sandbox(&profile, &command),
+        Command::Sandbox { profile, command } => return enter_sandbox(&profile, &command),
+        Command::Serve => start(serve_jobs()),
+        Command::Run { job } => start(run_job(job)),
+    };
+    result.unwrap_or_else(|error| {
+        eprintln!("gpu-handler: {error}");
+        ExitCode::from(2)
+    })
+}
+
+fn start(work: impl Future<Output = Result<ExitCode, Error>>) -> Result<ExitCode, Error> {
+    tracing_subscriber::fmt()
+        .with_env_filter(
+            EnvFilter::builder()
+                .with_default_directive(tracing::Level::INFO.into())
+                .from_env_lossy(),
+        )
+        .with_writer(std::io::stderr)
+        .init();
+    // The work is FFmpeg's; a few threads carry bytes.
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?
+        .block_on(work)
+}
+
+async fn engine(config: Config, local_files: bool) -> Result<Engine, Error> {
+    let host = Host::detect(&config, &Runner::new(config.tools.clone())).await?;
+    tracing::info!(ffmpeg = host.ffmpeg, encoder = host.encoder, sandbox = ?host.sandbox, "ready");
+    if !host.sandbox.complete() {
+        tracing::warn!(sandbox = ?host.sandbox, "this kernel lacks layers of the sandbox");
     }
+    Ok(Engine::new(config, host, client()?, local_files))
+}
+
+async fn serve_jobs() -> Result<ExitCode, Error> {
+    let config = Config::from_env()?;
+    let key = config.api_key.clone().ok_or("HANDLER_API_KEY must be set")?;
+    if config.webhook_secrets.is_none() {
+        return Err("HANDLER_WEBHOOK_SECRET must be set".into());
+    }
+    let listener = serve::listen(config.listen).await?;
+    let server = serve::Server::new(engine(config, false).await?, key);
+    server.serve(listener, stopped()?).await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn run_job(job: PathBuf) -> Result<ExitCode, Error> {
+    let spec = run::read(&job)?;
+    let engine = engine(Config::from_env()?, true).await?;
+    let stop = Stop::default();
+    let (signal, stopping) = (stopped()?, stop.clone());
+    tokio::spawn(async move {
+        signal.await;
+        stopping.now(Reason::Shutdown);
+    });
+    let report = run::run(&engine, &spec, &stop).await;
+    println!("{}", serde_json::to_string_pretty(&report)?);
+    Ok(match report.outcome {
+        Outcome::Completed { .. } => ExitCode::SUCCESS,
+        Outcome::Failed { .. } => ExitCode::FAILURE,
+    })
+}
+
+/// Done when the process is asked to end, by SIGTERM or SIGINT.
+fn stopped() -> std::io::Result<impl Future<Output = ()> + Send + 'static> {
+    let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    Ok(async move {
+        tokio::select! {
+            _ = term.recv() => {}
+            _ = int.recv() => {}
+        }
+    })
 }
 
 fn enter_sandbox(profile: &str, command: &[OsString]) -> ExitCode {

@@ -12,7 +12,7 @@ use tokio::{
     task::JoinHandle,
     time::{Instant, timeout_at},
 };
-use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
+use tokio_util::task::AbortOnDropHandle;
 
 use super::{Ending, Log, Parser, Run, Runner, Tick, built, not_started, read_log, spawn};
 
@@ -91,15 +91,10 @@ impl Encoding {
         self.pcm.take()
     }
 
-    /// Waits for its end, or brings it about: when `cancel` fires, when it takes longer than `wall`,
-    /// or when nothing advances for `stall`.
-    pub async fn finish(
-        mut self,
-        wall: Duration,
-        stall: Duration,
-        cancel: &CancellationToken,
-    ) -> Finished {
-        let watched = self.watch(wall, stall, cancel).await;
+    /// Waits for its end, or brings it about: when it takes longer than `wall`, or when nothing
+    /// advances for `stall`. To cancel it, drop it.
+    pub async fn finish(mut self, wall: Duration, stall: Duration) -> Finished {
+        let watched = self.watch(wall, stall).await;
         // FFmpeg has closed its end of the progress, or is about to die. Until we wait for it, the
         // kernel keeps the account of what it used.
         if watched.is_err() {
@@ -130,23 +125,12 @@ impl Encoding {
     }
 
     /// Returns when the progress ends, or says why FFmpeg has to be stopped.
-    async fn watch(
-        &mut self,
-        wall: Duration,
-        stall: Duration,
-        cancel: &CancellationToken,
-    ) -> Result<(), Failure> {
+    async fn watch(&mut self, wall: Duration, stall: Duration) -> Result<(), Failure> {
         let timed_out = |message: &str| Err(Failure::new(FailureCode::TimedOut, message));
         let end = self.started + wall;
         loop {
             let patience = (Instant::now() + stall).min(end);
-            let changed = tokio::select! {
-                () = cancel.cancelled() => {
-                    return Err(Failure::new(FailureCode::Cancelled, "the job was cancelled"));
-                }
-                changed = timeout_at(patience, self.progress.changed()) => changed,
-            };
-            match changed {
+            match timeout_at(patience, self.progress.changed()).await {
                 Ok(Ok(())) => self.sample(),
                 Ok(Err(_)) => return Ok(()),
                 Err(_) if Instant::now() >= end => return timed_out("encoding took too long"),

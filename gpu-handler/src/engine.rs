@@ -1,0 +1,174 @@
+//! One job from its source to its report: fetch → probe → plan → FFmpeg → publish.
+//!
+//! The engine knows no transport: it is given a job, a place to tell its progress and a way to be
+//! stopped, and gives a report whatever happens. Each job has a directory of its own, which is gone
+//! when the job is over.
+
+mod encode;
+mod probe;
+mod source;
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use reelmill_shared::job::{
+    Failure, FailureCode, JOB_VERSION, JobReport, JobSpec, Metrics, Outcome, Stage,
+};
+use reqwest::Client;
+use tempfile::TempDir;
+use tokio::time::Instant;
+
+use crate::{
+    config::Config,
+    ffmpeg::{Log, Runner},
+    host::Host,
+    reporter::Reporter,
+    stop::Stop,
+    storage,
+    tracker::Tracker,
+};
+
+/// Works on jobs.
+#[derive(Debug)]
+pub struct Engine {
+    config: Arc<Config>,
+    host: Host,
+    runner: Runner,
+    client: Client,
+    local_files: bool,
+}
+
+/// A job that is over.
+#[derive(Debug)]
+pub struct Done {
+    /// How it ended.
+    pub report: JobReport,
+    /// What FFmpeg wrote to stderr.
+    pub log: String,
+}
+
+/// What is known of a job even when it is stopped half-way.
+#[derive(Debug, Default)]
+struct Notes {
+    metrics: Metrics,
+    log: Log,
+}
+
+impl Engine {
+    /// An engine for this machine. With `local_files`, jobs may name `file:` URLs: only for jobs
+    /// that the machine's own user hands in.
+    pub fn new(config: Config, host: Host, client: Client, local_files: bool) -> Self {
+        let runner = Runner::new(config.tools.clone());
+        Self { config: Arc::new(config), host, runner, client, local_files }
+    }
+
+    /// Its configuration.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// What its machine can do.
+    pub const fn host(&self) -> &Host {
+        &self.host
+    }
+
+    /// Who the job reports to, if it says so and there are secrets to sign with.
+    pub fn reporter(&self, spec: &JobSpec) -> Option<Reporter> {
+        let callback = spec.callback.clone()?;
+        let secrets = self.config.webhook_secrets.clone()?;
+        Some(Reporter::new(self.client.clone(), secrets, callback))
+    }
+
+    /// Whether the job is one that this engine takes.
+    ///
+    /// # Errors
+    /// `unsupported_job`, and why.
+    pub fn check(&self, spec: &JobSpec) -> Result<(), Failure> {
+        let refuse = |message: String| Err(Failure::new(FailureCode::UnsupportedJob, message));
+        if spec.version != JOB_VERSION {
+            return refuse(format!("version {}, known is {JOB_VERSION}", spec.version));
+        }
+        match spec.input.url.scheme() {
+            "http" | "https" => {}
+            "file" if self.local_files => {}
+            _ => return refuse("input.url must be an http(s) URL".to_owned()),
+        }
+        if spec.callback.is_some() && self.config.webhook_secrets.is_none() {
+            return refuse(
+                "the job asks for reports, but HANDLER_WEBHOOK_SECRET is not set".into(),
+            );
+        }
+        storage::open(&spec.output.base_url, self.local_files, &self.client).map(drop)
+    }
+
+    /// Works on a job until it is done, has failed or is stopped.
+    pub async fn run(&self, spec: &JobSpec, tracker: &Tracker, stop: &Stop) -> Done {
+        let started = Instant::now();
+        let mut notes = Notes::default();
+        notes.metrics.started_at = Some(Timestamp::now());
+        notes.metrics.input_bytes = spec.input.size;
+        let outcome = match self.workplace() {
+            Ok(work) => {
+                let attempt = self.attempt(spec, work.path(), started, tracker, &mut notes);
+                let outcome = stop.or(attempt).await;
+                clear(work).await;
+                outcome
+            }
+            Err(failure) => Err(failure),
+        };
+        notes.metrics.total_seconds = started.elapsed().as_secs_f64();
+        let report = JobReport {
+            media_id: spec.media_id,
+            attempt: spec.attempt,
+            outcome: outcome.unwrap_or_else(|error| Outcome::Failed { error }),
+            metrics: notes.metrics,
+        };
+        Done { report, log: notes.log.text() }
+    }
+
+    async fn attempt(
+        &self,
+        spec: &JobSpec,
+        work: &Path,
+        started: Instant,
+        tracker: &Tracker,
+        notes: &mut Notes,
+    ) -> Result<Outcome, Failure> {
+        self.check(spec)?;
+        let storage = storage::open(&spec.output.base_url, self.local_files, &self.client)?;
+        tracker.enter(Stage::Fetching);
+        self.bring_source(&spec.input, work, tracker).await?;
+        notes.metrics.fetch_seconds = started.elapsed().as_secs_f64();
+        tracker.enter(Stage::Probing);
+        let info = self.probe(work).await?;
+        let job = encode::Job { spec, info, work, storage: storage.into(), started };
+        self.encode(job, tracker, notes).await
+    }
+
+    fn workplace(&self) -> Result<TempDir, Failure> {
+        tempfile::Builder::new().prefix("reelmill-job-").tempdir_in(&self.config.work_dir).map_err(
+            |error| {
+                let message = format!("no work directory could be made ({})", error.kind());
+                Failure::new(FailureCode::Internal, message)
+            },
+        )
+    }
+}
+
+/// Removes a job's directory. FFmpeg, just killed, may still be writing its last file.
+async fn clear(work: TempDir) {
+    let path: PathBuf = work.keep();
+    for wait in [0, 20, 100, 500, 2000] {
+        tokio::time::sleep(Duration::from_millis(wait)).await;
+        match tokio::fs::remove_dir_all(&path).await {
+            Ok(()) => return,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return,
+            Err(error) => tracing::debug!(%error, "work directory not yet removed"),
+        }
+    }
+    tracing::error!("a work directory could not be removed");
+}

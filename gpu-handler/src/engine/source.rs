@@ -1,0 +1,70 @@
+//! Brings the source of a job into its work directory.
+
+use std::path::Path;
+
+use reelmill_shared::job::{Failure, FailureCode, Input};
+
+use super::Engine;
+use crate::{
+    fetch::{Options, fetch},
+    tracker::Tracker,
+};
+
+/// What the source is called in the work directory, whatever its owner calls it.
+pub(super) const NAME: &str = "source";
+
+/// Room that a job needs besides twice its source: init segments, pictures, logs.
+const DISK_MARGIN: u64 = 256 << 20;
+
+impl Engine {
+    /// Puts the source at [`NAME`] below `work`.
+    pub(super) async fn bring_source(
+        &self,
+        input: &Input,
+        work: &Path,
+        tracker: &Tracker,
+    ) -> Result<(), Failure> {
+        if input.size == 0 {
+            return Err(Failure::new(FailureCode::UnsupportedMedia, "the source is empty"));
+        }
+        let most = self.config.limits.source_bytes;
+        if input.size > most {
+            let message = format!("the source has {} bytes, at most {most}", input.size);
+            return Err(Failure::new(FailureCode::LimitExceeded, message));
+        }
+        check_disk(work, input.size)?;
+        let target = work.join(NAME);
+        if input.url.scheme() == "file" {
+            return link(input, &target);
+        }
+        fetch(&self.client, input, &target, Options::default(), &|share| tracker.fetched(share))
+            .await
+    }
+}
+
+/// Uses a local file where it lies, under the opaque name.
+fn link(input: &Input, target: &Path) -> Result<(), Failure> {
+    let unreadable = |_| Failure::new(FailureCode::FetchFailed, "the source cannot be read");
+    let path = input.url.to_file_path().map_err(unreadable)?;
+    let unreadable = |_| Failure::new(FailureCode::FetchFailed, "the source cannot be read");
+    let path = path.canonicalize().map_err(unreadable)?;
+    let metadata = path.metadata().map_err(unreadable)?;
+    if !metadata.is_file() || metadata.len() != input.size {
+        let message = "the source is not as long as the job says";
+        return Err(Failure::new(FailureCode::SourceMismatch, message));
+    }
+    std::os::unix::fs::symlink(path, target).map_err(unreadable)
+}
+
+fn check_disk(work: &Path, size: u64) -> Result<(), Failure> {
+    let needed = size.saturating_mul(2).saturating_add(DISK_MARGIN);
+    let free = rustix::fs::statvfs(work).map(|disk| disk.f_bavail.saturating_mul(disk.f_frsize));
+    // A file system that cannot tell is not held against the job.
+    match free {
+        Ok(free) if free < needed => Err(Failure::new(
+            FailureCode::Internal,
+            "the handler's disk has too little room for this source",
+        )),
+        _ => Ok(()),
+    }
+}

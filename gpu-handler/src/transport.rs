@@ -1,0 +1,4 @@
+//! How jobs come in.
+
+pub mod run;
+pub mod serve;
