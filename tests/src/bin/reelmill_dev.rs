@@ -11,6 +11,7 @@ use anyhow::{Context, Result, bail};
 use clap::Parser;
 use e2e::{
     api::{Answer, Api},
+    clips,
     settings::{self, variable},
     sse::Events,
     stack::{Options, Stack},
@@ -30,6 +31,10 @@ const SILENCE: Duration = Duration::from_secs(120);
 struct Arguments {
     /// Media files to upload.
     files: Vec<PathBuf>,
+    /// Instead: runs this command over an empty system of its own and ends with it. The command
+    /// finds REELMILL_URL, REELMILL_API_KEY and REELMILL_TEST_FILE in its environment.
+    #[arg(long, num_args = 1.., allow_hyphen_values = true, conflicts_with = "files")]
+    around: Vec<String>,
 }
 
 fn main() -> ExitCode {
@@ -39,7 +44,7 @@ fn main() -> ExitCode {
         .enable_all()
         .build()
         .expect("a runtime can be built");
-    match runtime.block_on(until_stopped(&arguments.files)) {
+    match runtime.block_on(until_stopped(&arguments)) {
         Ok(code) => code,
         Err(error) => {
             eprintln!("error: {error:#}");
@@ -49,12 +54,15 @@ fn main() -> ExitCode {
 }
 
 /// Serves until a signal comes. Whatever was started is stopped on every way out, by drop.
-async fn until_stopped(files: &[PathBuf]) -> Result<ExitCode> {
+async fn until_stopped(arguments: &Arguments) -> Result<ExitCode> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut hangup = signal(SignalKind::hangup())?;
     tokio::select! {
-        result = serve(files) => result.map(|()| ExitCode::SUCCESS),
+        result = around(&arguments.around), if !arguments.around.is_empty() => result,
+        result = serve(&arguments.files), if arguments.around.is_empty() => {
+            result.map(|()| ExitCode::SUCCESS)
+        }
         _ = interrupt.recv() => Ok(stopping(130)),
         _ = terminate.recv() => Ok(stopping(143)),
         _ = hangup.recv() => Ok(stopping(129)),
@@ -116,6 +124,21 @@ async fn serve(files: &[PathBuf]) -> Result<()> {
             bail!(casualty);
         }
     }
+}
+
+/// Runs a command beside an empty system and ends as it does.
+async fn around(command: &[String]) -> Result<ExitCode> {
+    let (program, arguments) = command.split_first().context("a command")?;
+    let stack = Stack::temporary(|options| options).await?;
+    let mut command = tokio::process::Command::from(e2e::process::command(program));
+    command
+        .args(arguments)
+        .env("REELMILL_URL", stack.url())
+        .env("REELMILL_API_KEY", &stack.secrets.api_key)
+        .env("REELMILL_TEST_FILE", clips::video(1280, 720, 20)?)
+        .kill_on_drop(true);
+    let status = command.status().await.with_context(|| format!("cannot start {program}"))?;
+    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// One file from the disk to signed URLs.
