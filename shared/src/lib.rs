@@ -9,6 +9,7 @@
 //! * [`probe`]: what a source is, from ffprobe's output, and what is refused.
 //! * [`plan`]: one FFmpeg command with one decode for all outputs.
 //! * [`ladder`] and [`frame_rate`]: the video renditions to make of it.
+//! * [`waveform`]: BBC audiowaveform's minimum and maximum of every pixel, streamed.
 //! * [`object_key`]: where every byte lies in R2, with content type and cache control.
 //! * [`token`]: the signed, expiring capabilities that URLs carry (playback, upload, handler I/O).
 //! * [`webhook`]: Standard Webhooks signatures, both ways, and the retry schedule.
@@ -26,4 +27,5 @@ pub mod probe;
 pub mod problem;
 pub mod secret;
 pub mod token;
+pub mod waveform;
 pub mod webhook;
