@@ -9,6 +9,7 @@
 //! * [`probe`]: what a source is, from ffprobe's output, and what is refused.
 //! * [`plan`]: one FFmpeg command with one decode for all outputs.
 //! * [`ladder`] and [`frame_rate`]: the video renditions to make of it.
+//! * [`webvtt`] and [`storyboard`]: subtitles in segments, and thumbnails for the seek bar.
 //! * [`waveform`]: BBC audiowaveform's minimum and maximum of every pixel, streamed.
 //! * [`object_key`]: where every byte lies in R2, with content type and cache control.
 //! * [`token`]: the signed, expiring capabilities that URLs carry (playback, upload, handler I/O).
@@ -26,6 +27,8 @@ pub mod plan;
 pub mod probe;
 pub mod problem;
 pub mod secret;
+pub mod storyboard;
 pub mod token;
 pub mod waveform;
 pub mod webhook;
+pub mod webvtt;

@@ -232,6 +232,7 @@ mod tests {
     }
 
     /// audiowaveform's own inputs and outputs, which are not ours to ship.
+    #[expect(clippy::disallowed_methods, reason = "tests may read files")]
     fn oracle(name: &str) -> Option<Vec<u8>> {
         let media = std::env::var_os("REELMILL_TEST_MEDIA").map_or_else(
             || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared/media"),
