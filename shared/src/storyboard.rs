@@ -43,8 +43,8 @@ pub fn webvtt(
 mod tests {
     use super::*;
 
-    const GRID: Grid =
-        Grid { interval: 2.0, tile_width: 160, tile_height: 90, columns: 2, rows: 1 };
+    const GRID: Storyboard =
+        Storyboard { interval: 2.0, tile_width: 160, tile_height: 90, columns: 2, rows: 1 };
 
     #[test]
     fn points_into_the_sheets() {
