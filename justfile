@@ -29,7 +29,7 @@ browser:
 bench *args:
     scripts/setup
     scripts/build
-    target/release/reelmill-bench {{args}}
+    target/release/reelmill-bench --output docs/benchmarks.md {{args}}
 
 fmt:
     cargo fmt --all

@@ -199,7 +199,7 @@ impl Stack {
 const LISTENING: &str = "listening on http://127.0.0.1:";
 
 /// The port to use: `wanted`, if it is free, or a free one for 0.
-fn claim_port(wanted: u16) -> Result<u16> {
+pub fn claim_port(wanted: u16) -> Result<u16> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, wanted)).with_context(|| {
         format!("port {wanted} is taken; choose another with REELMILL_PORT=<port>")
     })?;
@@ -296,7 +296,7 @@ fn migrate(data: &Path) -> Result<()> {
 }
 
 /// Wrangler on the Node that stands beside it in `gateway-worker/node_modules`.
-fn wrangler(data: &Path) -> Command {
+pub fn wrangler(data: &Path) -> Command {
     let directory = settings::root().join("gateway-worker");
     let mut command = command(directory.join("node_modules/.bin/node"));
     command
