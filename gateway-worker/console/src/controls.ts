@@ -18,15 +18,31 @@ import 'media-chrome/media-volume-range';
 import 'media-chrome/menu';
 import { h } from './dom.ts';
 
+export interface Controls {
+  element: HTMLElement;
+  /** Shows the menus for which there is a choice. */
+  offer(choices: { quality: boolean; audio: boolean; subtitles: boolean }): void;
+}
+
 /** A media-chrome controller around `video`. */
-export function controls(video: HTMLVideoElement): HTMLElement {
-  return h(
+export function controls(video: HTMLVideoElement): Controls {
+  const quality = item('Quality', 'media-rendition-menu');
+  const audio = item('Audio', 'media-audio-track-menu');
+  const subtitles = item('Subtitles', 'media-captions-menu');
+  const speed = item('Speed', 'media-playback-rate-menu');
+  const offer: Controls['offer'] = (choices) => {
+    quality.hidden = !choices.quality;
+    audio.hidden = !choices.audio;
+    subtitles.hidden = !choices.subtitles;
+  };
+  offer({ quality: false, audio: false, subtitles: false });
+  const element = h(
     'media-controller',
-    { class: 'player', defaultstreamtype: 'on-demand', noautoseektolive: true, gesturesdisabled: false },
+    { class: 'player', defaultstreamtype: 'on-demand', noautoseektolive: true },
     video,
     h('media-loading-indicator', { slot: 'centered-chrome', noautohide: true }),
     h('div', { slot: 'centered-chrome', class: 'player-center' }, h('media-play-button')),
-    settings(),
+    h('media-settings-menu', { hidden: true, anchor: 'auto' }, quality, audio, subtitles, speed),
     h(
       'div',
       { class: 'player-bars' },
@@ -56,22 +72,15 @@ export function controls(video: HTMLVideoElement): HTMLElement {
       ),
     ),
   );
+  return { element, offer };
 }
 
-function settings(): HTMLElement {
-  const item = (label: string, menu: string) =>
-    h(
-      'media-settings-menu-item',
-      {},
-      label,
-      h(menu, { slot: 'submenu', hidden: true }, h('div', { slot: 'title' }, label)),
-    );
+/** An entry of the settings menu that opens a menu of its own. */
+function item(label: string, menu: string): HTMLElement {
   return h(
-    'media-settings-menu',
-    { hidden: true, anchor: 'auto' },
-    item('Quality', 'media-rendition-menu'),
-    item('Speed', 'media-playback-rate-menu'),
-    item('Audio', 'media-audio-track-menu'),
-    item('Subtitles', 'media-captions-menu'),
+    'media-settings-menu-item',
+    {},
+    label,
+    h(menu, { slot: 'submenu', hidden: true }, h('div', { slot: 'title' }, label)),
   );
 }

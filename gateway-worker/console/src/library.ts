@@ -45,7 +45,7 @@ export class Library {
         for (const other of choices) set(other, { 'aria-pressed': String(other === choice) });
         void this.show(status);
       });
-      set(choice, { class: 'chip', 'aria-pressed': String(status === undefined) });
+      set(choice, { class: 'button chip', 'aria-pressed': String(status === undefined) });
       return choice;
     });
     this.element = h(
@@ -119,9 +119,10 @@ export class Library {
     if (this.#grid.hasAttribute('aria-busy')) return;
     const none = this.#cards.size === 0;
     this.#empty.hidden = !none;
+    this.element.classList.toggle('none', none && !this.#filter);
     this.#empty.textContent = this.#filter
       ? 'No media with this status.'
-      : 'Nothing here yet. The first file you drop above starts your library.';
+      : 'Your library is empty. The first file starts it.';
     if (!this.#filter) this.onCount(this.#cards.size);
   }
 

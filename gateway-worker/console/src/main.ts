@@ -61,7 +61,7 @@ function open(key: string): void {
   const app: App = { api, store, uploads };
   const dropzone = new Dropzone((files, pipeline) => uploads.add(files, pipeline));
   const library = new Library(app);
-  const stageSlot = h('div');
+  const stageSlot = h('div', { class: 'stage-slot' });
 
   const close = (reason: string) => {
     closing.abort();

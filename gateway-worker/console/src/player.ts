@@ -31,12 +31,17 @@ const renewAtMostEveryMs = 10_000;
 
 export class Player {
   readonly video = h('video', { slot: 'media', playsinline: true, preload: 'auto' });
-  readonly element = controls(this.video);
+  #controls = controls(this.video);
+  readonly element = this.#controls.element;
   #hls: Hls | undefined;
   #recovered = false;
   #renewedAt = -Infinity;
 
   constructor(private readonly events: PlayerEvents) {
+    this.video.audioTracks.addEventListener('change', () => {
+      const enabled = [...this.video.audioTracks].find((track) => track.enabled);
+      if (this.#hls && enabled) this.#hls.audioTrack = Number(enabled.id);
+    });
     this.video.videoRenditions.addEventListener('change', () => {
       // -1 is "auto", and so is what hls.js calls it.
       if (this.#hls) this.#hls.nextLevel = this.video.videoRenditions.selectedIndex;
@@ -59,6 +64,8 @@ export class Player {
     const hls = new Hls({ ...config, startPosition: at });
     this.#hls = hls;
     hls.on(Events.MANIFEST_PARSED, (_, { levels }) => this.#offerRenditions(levels));
+    hls.on(Events.AUDIO_TRACKS_UPDATED, () => this.#offerAudio());
+    hls.on(Events.SUBTITLE_TRACKS_UPDATED, () => this.#offerMenus());
     hls.on(Events.LEVEL_UPDATED, (_, { details }) =>
       this.events.available(details.edge, details.live),
     );
@@ -101,6 +108,25 @@ export class Player {
       const { width, height, videoCodec, bitrate } = level;
       const rendition = track.addRendition(level.uri, width, height, videoCodec, bitrate);
       rendition.id = String(index);
+    });
+    this.#offerMenus();
+  }
+
+  #offerAudio(): void {
+    for (const track of [...this.video.audioTracks]) this.video.removeAudioTrack(track);
+    for (const { id, name, lang, default: main } of this.#hls?.audioTracks ?? []) {
+      const track = this.video.addAudioTrack(main ? 'main' : 'alternative', name, lang);
+      track.id = String(id);
+      track.enabled = id === this.#hls?.audioTrack;
+    }
+    this.#offerMenus();
+  }
+
+  #offerMenus(): void {
+    this.#controls.offer({
+      quality: this.video.videoRenditions.length > 1,
+      audio: (this.#hls?.audioTracks.length ?? 0) > 1,
+      subtitles: (this.#hls?.subtitleTracks.length ?? 0) > 0,
     });
   }
 

@@ -6,7 +6,7 @@ import { Deliveries } from './deliveries.ts';
 import { button, h, set, text } from './dom.ts';
 import { follow } from './events.ts';
 import { factsView } from './facts.ts';
-import { clock } from './format.ts';
+import { clock, percent } from './format.ts';
 import type { Player } from './player.ts';
 import { Screen } from './screen.ts';
 import { isActive, title, view } from './state.ts';
@@ -26,6 +26,9 @@ export class Stage {
   #view = h('div', { class: 'stage-view' });
   #title = h('h2', { id: 'stage-title', tabindex: -1 });
   #badge = h('span', { class: 'badge' });
+  /** Goes on showing the progress while the player has the screen. */
+  #bar = h('div', { class: 'bar', 'aria-hidden': 'true' }, h('i'));
+  #note = h('p', { class: 'panel-note' });
   #facts = h('div');
   #url = h('input', { class: 'url', readonly: true, 'aria-label': 'Signed playback URL', spellcheck: 'false' });
   #link = h('div', { class: 'signed', hidden: true });
@@ -73,6 +76,7 @@ export class Stage {
           h('div', {}, this.#badge, this.#title),
           button('Close', onClose, { icon: 'close', bare: true }),
         ),
+        h('div', { class: 'panel-progress' }, this.#bar, this.#note),
         this.#link,
         h(
           'div',
@@ -114,10 +118,16 @@ export class Stage {
     const media = this.app.store.get(this.id);
     if (!media) return;
     const upload = this.app.store.upload(this.id);
-    const { label, tone } = view(media, upload);
+    const { label, tone, percent: share, note } = view(media, upload);
     text(this.#title, title(media));
     text(this.#badge, label);
     set(this.#badge, { 'data-tone': tone });
+    this.#bar.classList.toggle('unmeasured', share === undefined);
+    this.#bar.style.setProperty('--share', `${share ?? 0}%`);
+    text(this.#note, [share === undefined ? '' : percent(share), note].filter(Boolean).join(' · '));
+    set(this.#note.parentElement ?? this.#note, {
+      hidden: tone !== 'busy' || !this.#player,
+    });
     if (label !== this.#lastLabel) {
       if (this.#lastLabel) announce(`${title(media)}: ${label}`);
       this.#lastLabel = label;
@@ -146,6 +156,8 @@ export class Stage {
       if (!this.#player) this.#startPlayer(Player, playback);
       if (complete) await this.#finish(media, playback);
     } catch (error) {
+      // The next sign of life tries again.
+      this.#playing = undefined;
       this.#say(Problem.from(error).message);
     }
   }
@@ -172,6 +184,7 @@ export class Stage {
   async #finish(media: Media, playback: Playback): Promise<void> {
     const player = this.#player;
     if (!player || !media.summary) return;
+    this.#frame.classList.toggle('audio', !media.summary.width);
     player.complete(playback);
     const { Waveform } = await import('./waveform.ts');
     if (this.#player !== player) return;

@@ -66,6 +66,7 @@ export function view(media: Media, upload?: Upload): View {
 
 function uploadView(upload: Upload): View {
   if (upload.error) return { label: 'Upload stopped', tone: 'bad' };
+  if (upload.total > 0 && upload.loaded >= upload.total) return { label: 'Storing', tone: 'busy' };
   const share = upload.total > 0 ? (100 * upload.loaded) / upload.total : 0;
   const rest = upload.rate > 0 ? (upload.total - upload.loaded) / upload.rate : undefined;
   const notes = [

@@ -58,6 +58,7 @@ export class Waveform {
       barGap: 1,
       barRadius: 2,
       barMinHeight: 1,
+      barHeight: 0.82,
       cursorWidth: 2,
       dragToSeek: { debounceTime: 0 },
       normalize: true,
