@@ -1,6 +1,6 @@
 //! The handler's command line.
 
-use std::{ffi::OsString, path::PathBuf, process::ExitCode};
+use std::{ffi::OsString, io::IsTerminal, path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 use gpu_handler::{
@@ -68,6 +68,7 @@ fn start(work: impl Future<Output = Result<ExitCode, Error>>) -> Result<ExitCode
                 .with_default_directive(tracing::Level::INFO.into())
                 .from_env_lossy(),
         )
+        .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr)
         .init();
     // The work is FFmpeg's; a few threads carry bytes.

@@ -2,6 +2,7 @@
 
 mod directory;
 mod http;
+mod metered;
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
@@ -13,6 +14,7 @@ use url::Url;
 
 pub use directory::DirectoryStorage;
 pub use http::HttpStorage;
+pub use metered::MeteredStorage;
 
 /// A place that takes the outputs of one attempt.
 pub trait Storage: Send + Sync {

@@ -4,7 +4,8 @@ use std::{ffi::OsString, path::Path, time::Duration};
 
 use reelmill_shared::{
     job::{Failure, FailureCode},
-    probe::{FORMATS, Limits as MediaLimits, Probe, SourceInfo},
+    plan,
+    probe::{Limits as MediaLimits, Probe, SourceInfo},
 };
 
 use super::{Engine, source};
@@ -50,25 +51,12 @@ impl Engine {
 }
 
 fn arguments() -> Vec<OsString> {
-    let formats = FORMATS.join(",");
     let input = format!("file:{}", source::NAME);
-    [
-        "-hide_banner",
-        "-loglevel",
-        "level+error",
-        "-protocol_whitelist",
-        "file",
-        "-format_whitelist",
-        &formats,
-        "-of",
-        "json",
-        "-show_format",
-        "-show_streams",
-        "-i",
-        &input,
-    ]
-    .map(OsString::from)
-    .into()
+    let mut args =
+        vec!["-hide_banner".to_owned(), "-loglevel".to_owned(), "level+error".to_owned()];
+    args.extend(plan::confinement());
+    args.extend(["-of", "json", "-show_format", "-show_streams", "-i", &input].map(str::to_owned));
+    args.into_iter().map(OsString::from).collect()
 }
 
 /// A file that ffprobe cannot open is no media to us, unless the handler itself is to blame.
