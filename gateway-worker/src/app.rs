@@ -1,0 +1,174 @@
+//! What every route has at hand: bindings, configuration, time, and the request's body.
+//!
+//! Bodies stay JavaScript streams on their way through: a source or a segment is handed from the
+//! runtime to R2 and back without its bytes ever being copied into wasm. So axum sees requests
+//! without a body, and a streamed answer travels as [`RawResponse`] beside an empty one.
+
+use std::{cell::RefCell, rc::Rc};
+
+use axum::{
+    body::Body,
+    extract::FromRequestParts,
+    response::{IntoResponse, Response},
+};
+use http::{StatusCode, header, request::Parts};
+use jiff::Timestamp;
+use reelmill_shared::{id::MediaId, problem::ProblemCode};
+use serde::{Serialize, de::DeserializeOwned};
+use url::Url;
+use web_sys::{ReadableStream, ReadableStreamDefaultReader};
+use worker::{
+    Bucket, Context, D1Database, Env,
+    js_sys::{Reflect, Uint8Array},
+    send::SendWrapper,
+    wasm_bindgen::{JsCast, JsValue},
+    wasm_bindgen_futures::JsFuture,
+};
+
+use crate::{
+    config::Config,
+    error::{ApiError, ApiResult},
+    media_object::MediaStub,
+};
+
+/// Largest JSON body of a caller, in bytes.
+pub const MAX_JSON: usize = 64 * 1024;
+
+/// One request's surroundings. Cheap to clone.
+#[derive(Clone)]
+pub struct App(SendWrapper<Rc<Inner>>);
+
+struct Inner {
+    env: Env,
+    context: Context,
+    config: Rc<Config>,
+    now: Timestamp,
+    origin: Url,
+    body: RefCell<Option<ReadableStream>>,
+}
+
+/// An answer whose body is a JavaScript stream; sent in place of the response that carries it.
+#[derive(Clone)]
+pub struct RawResponse(pub SendWrapper<web_sys::Response>);
+
+impl App {
+    /// The surroundings of a request to `url` with `body`.
+    pub fn new(
+        env: Env,
+        context: Context,
+        config: Rc<Config>,
+        url: &Url,
+        body: Option<ReadableStream>,
+    ) -> Self {
+        let origin = config.public_url.clone().unwrap_or_else(|| {
+            let mut origin = url.clone();
+            origin.set_path("/");
+            origin.set_query(None);
+            origin.set_fragment(None);
+            origin
+        });
+        let now = crate::clock::now();
+        let body = RefCell::new(body);
+        Self(SendWrapper::new(Rc::new(Inner { env, context, config, now, origin, body })))
+    }
+
+    /// The configuration.
+    pub fn config(&self) -> &Config {
+        &self.0.config
+    }
+
+    /// When the request arrived.
+    pub fn now(&self) -> Timestamp {
+        self.0.now
+    }
+
+    /// The origin of URLs to hand out, ending in `/`.
+    pub fn origin(&self) -> &Url {
+        &self.0.origin
+    }
+
+    /// Every byte.
+    pub fn bucket(&self) -> ApiResult<Bucket> {
+        Ok(self.0.env.bucket("BUCKET")?)
+    }
+
+    /// The index of media, the keys and the webhook endpoints.
+    pub fn database(&self) -> ApiResult<D1Database> {
+        Ok(self.0.env.d1("CATALOGUE")?)
+    }
+
+    /// The object that holds a media's state.
+    pub fn media(&self, id: MediaId) -> ApiResult<MediaStub> {
+        MediaStub::new(&self.0.env, id)
+    }
+
+    /// Goes on with `work` after the answer, and after the caller has gone away.
+    pub fn wait_until(&self, work: impl Future<Output = ()> + 'static) {
+        self.0.context.wait_until(work);
+    }
+
+    /// The request's body, once.
+    pub fn take_body(&self) -> Option<ReadableStream> {
+        self.0.body.borrow_mut().take()
+    }
+
+    /// The whole body, if it has at most `limit` bytes.
+    pub async fn bytes(&self, limit: usize) -> ApiResult<Vec<u8>> {
+        let mut bytes = Vec::new();
+        let Some(stream) = self.take_body() else { return Ok(bytes) };
+        let reader: ReadableStreamDefaultReader = stream.get_reader().unchecked_into();
+        while let Some(chunk) = read_chunk(&reader).await? {
+            if bytes.len() + chunk.length() as usize > limit {
+                return Err(ApiError::new(
+                    ProblemCode::BodyTooLarge,
+                    format!("The body may have at most {limit} bytes."),
+                ));
+            }
+            bytes.extend(chunk.to_vec());
+        }
+        Ok(bytes)
+    }
+
+    /// The body as JSON of at most [`MAX_JSON`] bytes; an empty body reads as `{}`.
+    pub async fn json<T: DeserializeOwned>(&self) -> ApiResult<T> {
+        let bytes = self.bytes(MAX_JSON).await?;
+        let text = if bytes.is_empty() { b"{}".as_slice() } else { &bytes };
+        serde_json::from_slice(text).map_err(|error| {
+            ApiError::invalid(format!("The body is not what it should be: {error}."))
+        })
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for App {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> ApiResult<Self> {
+        parts.extensions.get().cloned().ok_or_else(|| ApiError::internal("a request without App"))
+    }
+}
+
+/// The next chunk of a byte stream, or `None` at its end. Fails when the sender goes away.
+pub async fn read_chunk(
+    reader: &ReadableStreamDefaultReader,
+) -> Result<Option<Uint8Array>, worker::Error> {
+    let result = JsFuture::from(reader.read()).await?;
+    let done = Reflect::get(&result, &JsValue::from_str("done"))?;
+    if done.is_truthy() {
+        return Ok(None);
+    }
+    Ok(Some(Reflect::get(&result, &JsValue::from_str("value"))?.dyn_into()?))
+}
+
+/// An answer in JSON. It is about one moment, so nobody may keep it.
+pub fn json(status: StatusCode, value: &impl Serialize) -> ApiResult {
+    let body = serde_json::to_vec(value).map_err(ApiError::internal)?;
+    let headers = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")];
+    Ok((status, headers, body).into_response())
+}
+
+/// An answer whose body is a JavaScript stream.
+pub fn raw(response: web_sys::Response) -> Response {
+    let mut carrier = Response::new(Body::empty());
+    carrier.extensions_mut().insert(RawResponse(SendWrapper::new(response)));
+    carrier
+}

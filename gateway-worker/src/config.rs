@@ -1,0 +1,177 @@
+//! The gateway's configuration: the only place that reads the environment, checked as a whole and
+//! once an isolate.
+//!
+//! | variable | what |
+//! |---|---|
+//! | `PUBLIC_URL` | origin of the URLs handed out; by default that of the request that created the media |
+//! | `HANDLER_URL` | base of the handler's RunPod-style API, such as `https://api.runpod.ai/v2/<endpoint>` |
+//! | `HANDLER_API_KEY` (secret) | sent to the handler as `Authorization: Bearer` |
+//! | `HANDLER_WEBHOOK_SECRET` (secret) | `whsec_…`, one or more: what the handler signs its reports with |
+//! | `TOKEN_KEYS` (secret) | `<id>:<base64 of 32 bytes>`, comma-separated, the signing key first |
+//! | `ROOT_KEY_SHA256` (secret) | SHA-256 of the root API key, hexadecimal |
+//! | `MAX_UPLOAD_BYTES` | largest source, 5 GiB by default |
+//! | `UPLOAD_TTL_SECONDS` | how long a media waits for its source, a day by default |
+//! | `LEASE_SECONDS` | after how long a silent attempt counts as lost, 60 by default |
+//! | `ALLOW_PRIVATE_WEBHOOKS` | `true` for local development: webhooks may go to `http:` and private addresses |
+
+use std::rc::Rc;
+
+use jiff::SignedDuration;
+use reelmill_shared::{media::Timing, secret::Secret, token::KeyRing, webhook::WebhookSecrets};
+use url::Url;
+use worker::Env;
+
+/// Everything that the operator of a deployment decides.
+#[derive(Debug)]
+pub struct Config {
+    /// Origin of the URLs handed out, without a path, if it is fixed.
+    pub public_url: Option<Url>,
+    /// Base of the handler's API, without a trailing slash.
+    pub handler_url: String,
+    /// Sent to the handler as a bearer token.
+    pub handler_api_key: Secret,
+    /// What the handler signs with.
+    pub handler_secrets: WebhookSecrets,
+    /// Keys of the tokens in URLs.
+    pub tokens: KeyRing,
+    /// SHA-256 of the root API key.
+    pub root_key_sha256: [u8; 32],
+    /// Largest source in bytes.
+    pub max_upload: u64,
+    /// The times that govern a media.
+    pub timing: Timing,
+    /// Whether webhooks may go to `http:` URLs and private addresses.
+    pub allow_private_webhooks: bool,
+}
+
+/// Which variable is missing or wrong, and what it should be. Never shows the value.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{name} {expected}")]
+pub struct ConfigError {
+    name: &'static str,
+    expected: String,
+}
+
+impl ConfigError {
+    fn new(name: &'static str, expected: impl Into<String>) -> Self {
+        Self { name, expected: expected.into() }
+    }
+}
+
+impl Config {
+    /// The configuration of this isolate, read at its first request.
+    pub fn of(env: &Env) -> Result<Rc<Self>, ConfigError> {
+        thread_local! {
+            static CONFIG: std::cell::OnceCell<Rc<Config>> = const { std::cell::OnceCell::new() };
+        }
+        CONFIG.with(|cell| {
+            if let Some(config) = cell.get() {
+                return Ok(Rc::clone(config));
+            }
+            let config = Rc::new(Self::read(|name| env.var(name).ok().map(|v| v.to_string()))?);
+            Ok(Rc::clone(cell.get_or_init(|| config)))
+        })
+    }
+
+    /// Reads the variables through `lookup` and checks them all.
+    pub fn read(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        let optional = |name| lookup(name).filter(|value| !value.is_empty());
+        let required =
+            |name: &'static str| optional(name).ok_or_else(|| ConfigError::new(name, "is missing"));
+        let number = |name: &'static str, default: u64, max: u64| match optional(name) {
+            None => Ok(default),
+            Some(text) => {
+                text.parse().ok().filter(|value| (1..=max).contains(value)).ok_or_else(|| {
+                    ConfigError::new(name, format!("must be a whole number from 1 to {max}"))
+                })
+            }
+        };
+        let flag = |name: &'static str| match optional(name).as_deref() {
+            None | Some("false") => Ok(false),
+            Some("true") => Ok(true),
+            Some(_) => Err(ConfigError::new(name, "must be `true` or `false`")),
+        };
+        let origin = |name: &'static str, text: String| {
+            Url::parse(&text)
+                .ok()
+                .filter(|url| matches!(url.scheme(), "http" | "https") && url.host().is_some())
+                .ok_or_else(|| ConfigError::new(name, "must be an http(s) URL"))
+        };
+
+        let seconds = |value: u64| SignedDuration::from_secs(value.cast_signed());
+        Ok(Self {
+            public_url: optional("PUBLIC_URL")
+                .map(|text| origin("PUBLIC_URL", text))
+                .transpose()?,
+            handler_url: origin("HANDLER_URL", required("HANDLER_URL")?)?
+                .as_str()
+                .trim_end_matches('/')
+                .to_owned(),
+            handler_api_key: Secret::new(required("HANDLER_API_KEY")?),
+            handler_secrets: WebhookSecrets::parse(&required("HANDLER_WEBHOOK_SECRET")?)
+                .map_err(|error| ConfigError::new("HANDLER_WEBHOOK_SECRET", error.to_string()))?,
+            tokens: KeyRing::parse(&required("TOKEN_KEYS")?)
+                .map_err(|error| ConfigError::new("TOKEN_KEYS", error.to_string()))?,
+            root_key_sha256: crate::hex::decode(&required("ROOT_KEY_SHA256")?).ok_or_else(
+                || ConfigError::new("ROOT_KEY_SHA256", "must be 64 hexadecimal digits"),
+            )?,
+            max_upload: number("MAX_UPLOAD_BYTES", 5 << 30, 5 << 40)?,
+            timing: Timing {
+                upload: seconds(number("UPLOAD_TTL_SECONDS", 86_400, 7 * 86_400)?),
+                lease: seconds(number("LEASE_SECONDS", 60, 3600)?),
+            },
+            allow_private_webhooks: flag("ALLOW_PRIVATE_WEBHOOKS")?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    const COMPLETE: &[(&str, &str)] = &[
+        ("HANDLER_URL", "http://127.0.0.1:8788/v2/local/"),
+        ("HANDLER_API_KEY", "key"),
+        ("HANDLER_WEBHOOK_SECRET", "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"),
+        ("TOKEN_KEYS", "1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="),
+        ("ROOT_KEY_SHA256", "00000000000000000000000000000000000000000000000000000000000000ff"),
+    ];
+
+    fn read(name: &str, value: Option<&str>) -> Result<Config, ConfigError> {
+        Config::read(|wanted| {
+            if wanted == name {
+                return value.map(str::to_owned);
+            }
+            COMPLETE.iter().find(|(name, _)| *name == wanted).map(|(_, v)| (*v).to_owned())
+        })
+    }
+
+    #[test]
+    fn has_defaults() {
+        let config = read("", None).expect("complete");
+        assert_eq!(config.handler_url, "http://127.0.0.1:8788/v2/local");
+        assert_eq!((config.max_upload, config.timing.lease.as_secs()), (5 << 30, 60));
+        assert!(config.public_url.is_none() && !config.allow_private_webhooks);
+    }
+
+    #[rstest]
+    #[case("HANDLER_URL", None, "HANDLER_URL is missing")]
+    #[case("HANDLER_URL", Some("ftp://x"), "HANDLER_URL must be an http(s) URL")]
+    #[case("ROOT_KEY_SHA256", Some("abc"), "ROOT_KEY_SHA256 must be 64 hexadecimal digits")]
+    #[case("LEASE_SECONDS", Some("0"), "LEASE_SECONDS must be a whole number from 1 to 3600")]
+    #[case(
+        "ALLOW_PRIVATE_WEBHOOKS",
+        Some("yes"),
+        "ALLOW_PRIVATE_WEBHOOKS must be `true` or `false`"
+    )]
+    fn names_what_is_wrong(#[case] name: &str, #[case] value: Option<&str>, #[case] says: &str) {
+        assert_eq!(read(name, value).expect_err("wrong").to_string(), says);
+    }
+
+    #[test]
+    fn never_shows_a_secret() {
+        let error = read("TOKEN_KEYS", Some("1:hunter2")).expect_err("wrong");
+        assert!(!error.to_string().contains("hunter2"));
+    }
+}

@@ -1,0 +1,169 @@
+//! How a handler's `?` becomes an RFC 9457 answer. Whatever is not the caller's doing is logged with
+//! its cause and answered as `internal` without it.
+
+use axum::{
+    body::Body,
+    response::{IntoResponse, Response},
+};
+use http::{HeaderValue, StatusCode, header};
+use reelmill_shared::{
+    media::Rejected,
+    problem::{self, Problem, ProblemCode},
+    token::TokenError,
+    webhook::VerifyError,
+};
+
+use crate::config::ConfigError;
+
+/// A problem on its way to the caller.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApiError {
+    /// Which problem.
+    pub code: ProblemCode,
+    /// What is wrong with this request; empty for the problem's own words.
+    pub detail: String,
+    /// `Content-Range` of a 416: the object's size in bytes.
+    pub size: Option<u64>,
+}
+
+/// What every route returns.
+pub type ApiResult<T = Response> = Result<T, ApiError>;
+
+impl ApiError {
+    /// A problem with its detail.
+    pub fn new(code: ProblemCode, detail: impl Into<String>) -> Self {
+        Self { code, detail: detail.into(), size: None }
+    }
+
+    /// [`ProblemCode::InvalidRequest`] with its detail.
+    pub fn invalid(detail: impl Into<String>) -> Self {
+        Self::new(ProblemCode::InvalidRequest, detail)
+    }
+
+    /// Something that only the operator can mend: logged, not shown.
+    pub fn internal(cause: impl std::fmt::Display) -> Self {
+        worker::console_error!(
+            "{}",
+            serde_json::json!({"level": "error", "message": cause.to_string()})
+        );
+        Self::from(ProblemCode::Internal)
+    }
+
+    /// [`ProblemCode::RangeNotSatisfiable`] for an object of `size` bytes.
+    pub fn range(size: u64) -> Self {
+        Self { size: Some(size), ..ProblemCode::RangeNotSatisfiable.into() }
+    }
+
+    /// The body.
+    pub fn problem(&self) -> Problem {
+        if self.detail.is_empty() {
+            self.code.into()
+        } else {
+            Problem::new(self.code, self.detail.as_str())
+        }
+    }
+}
+
+impl From<ProblemCode> for ApiError {
+    fn from(code: ProblemCode) -> Self {
+        Self::new(code, "")
+    }
+}
+
+impl From<worker::Error> for ApiError {
+    fn from(error: worker::Error) -> Self {
+        Self::internal(error)
+    }
+}
+
+impl From<ConfigError> for ApiError {
+    fn from(error: ConfigError) -> Self {
+        // Names a variable and never its value: the one internal cause worth showing.
+        Self::new(ProblemCode::Internal, format!("The gateway's configuration is wrong: {error}."))
+    }
+}
+
+impl From<TokenError> for ApiError {
+    fn from(error: TokenError) -> Self {
+        match error {
+            TokenError::Invalid => ProblemCode::TokenInvalid.into(),
+            TokenError::Expired => ProblemCode::TokenExpired.into(),
+        }
+    }
+}
+
+impl From<VerifyError> for ApiError {
+    fn from(error: VerifyError) -> Self {
+        match error {
+            VerifyError::OutOfRange => ProblemCode::TimestampOutOfRange.into(),
+            VerifyError::Malformed | VerifyError::Mismatch => ProblemCode::SignatureInvalid.into(),
+        }
+    }
+}
+
+impl From<Rejected> for ApiError {
+    fn from(rejected: Rejected) -> Self {
+        match rejected {
+            // A repeated report is answered with 200 before it gets here.
+            Rejected::Stale | Rejected::Duplicate => ProblemCode::StaleAttempt,
+            Rejected::Deleted => ProblemCode::MediaDeleted,
+            Rejected::SourceExists => ProblemCode::SourceExists,
+            Rejected::NotFailed => ProblemCode::NotFailed,
+            Rejected::NoSource => ProblemCode::NoSource,
+            Rejected::RetryExhausted => ProblemCode::RetryExhausted,
+            Rejected::NotCancellable => ProblemCode::NotCancellable,
+        }
+        .into()
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let body = serde_json::to_vec(&self.problem()).expect("strings and a number");
+        let mut response = Response::new(Body::from(body));
+        *response.status_mut() =
+            StatusCode::from_u16(self.code.status()).expect("the codes have real statuses");
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(problem::CONTENT_TYPE));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if self.code.status() == 401 {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if let Some(size) = self.size {
+            let range = format!("bytes */{size}");
+            headers.insert(
+                header::CONTENT_RANGE,
+                HeaderValue::try_from(range).expect("digits and a slash"),
+            );
+        }
+        response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_problem_is_a_complete_answer() {
+        let response = ApiError::range(1000).into_response();
+        assert_eq!(response.status(), 416);
+        assert_eq!(response.headers()["content-type"], "application/problem+json");
+        assert_eq!(response.headers()["content-range"], "bytes */1000");
+        assert_eq!(response.headers()["cache-control"], "no-store");
+    }
+
+    #[test]
+    fn a_refused_key_says_how_to_give_one() {
+        let response = ApiError::from(ProblemCode::Unauthorized).into_response();
+        assert_eq!(response.headers()["www-authenticate"], "Bearer");
+    }
+
+    #[test]
+    fn tokens_and_signatures_keep_their_own_codes() {
+        assert_eq!(ApiError::from(TokenError::Expired).code, ProblemCode::TokenExpired);
+        assert_eq!(ApiError::from(VerifyError::OutOfRange).code, ProblemCode::TimestampOutOfRange);
+        assert_eq!(ApiError::from(VerifyError::Malformed).code, ProblemCode::SignatureInvalid);
+        assert_eq!(ApiError::from(Rejected::RetryExhausted).code, ProblemCode::RetryExhausted);
+    }
+}

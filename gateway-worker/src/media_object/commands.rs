@@ -1,0 +1,207 @@
+//! What each [`Command`] does.
+
+use std::rc::Rc;
+
+use jiff::{SignedDuration, Timestamp};
+use reelmill_shared::{
+    job::Progress,
+    media::{Details, Event, Media, Rejected, State},
+    problem::ProblemCode,
+};
+use serde::Serialize;
+use serde_json::Value;
+use worker::Url;
+
+use super::{
+    Inner,
+    command::{Command, Created, UploadLock},
+};
+use crate::{
+    clock,
+    error::{ApiError, ApiResult},
+    hex,
+    view::Record,
+};
+
+/// How long an upload that gives no sign of life keeps others out.
+const LOCK: SignedDuration = SignedDuration::from_secs(30);
+/// Progress reaches subscribers at most this often. A little under a second, so that a handler that
+/// reports every second is not thinned out to every other one.
+const PROGRESS_EVERY: SignedDuration = SignedDuration::from_millis(900);
+
+impl Inner {
+    /// Carries out a command and returns its reply.
+    pub(super) async fn execute(self: &Rc<Self>, command: Command) -> ApiResult<Value> {
+        match command {
+            Command::Create { id, details, origin, fingerprint } => {
+                let (created, now) = (self.store.record()?, clock::now());
+                let fresh = created.is_none();
+                let record = match created {
+                    Some(record) => self.same_request(record, &fingerprint)?,
+                    None => self.create(id, details, origin, &fingerprint, now)?,
+                };
+                if fresh {
+                    self.after_change().await;
+                }
+                reply(&Created { record, fresh })
+            }
+            Command::Get => reply(&self.living()?),
+            Command::BeginUpload { size } => reply(&self.begin_upload(size)?),
+            Command::KeepUpload { lock } => {
+                self.check_lock(&lock)?;
+                self.store.lock(&lock, clock::now() + LOCK)?;
+                Ok(Value::Null)
+            }
+            Command::AbandonUpload { lock } => {
+                if self.check_lock(&lock).is_ok() {
+                    self.store.unlock()?;
+                }
+                Ok(Value::Null)
+            }
+            Command::StoreSource { lock, source } => {
+                self.check_lock(&lock)?;
+                let record = self.apply(Event::SourceStored(source))?;
+                self.store.unlock()?;
+                self.after_change().await;
+                reply(&record)
+            }
+            Command::Retry => self.change(Event::Retry).await,
+            Command::Cancel => self.change(Event::Cancel).await,
+            Command::Delete => match self.apply(Event::Delete) {
+                Ok(_) => {
+                    self.after_change().await;
+                    Ok(Value::Null)
+                }
+                Err(error) if error.code == ProblemCode::MediaDeleted => Ok(Value::Null),
+                Err(error) => Err(error),
+            },
+            Command::Progress(progress) => self.progress(progress).await,
+            Command::Report(report) => {
+                let now = clock::now();
+                let Record { media, .. } = self.record()?;
+                let event = Event::Reported(Box::new(report));
+                if media
+                    .apply(event.clone(), now, self.config()?.timing)
+                    .is_err_and(|rejected| rejected == Rejected::Duplicate)
+                {
+                    return Ok(Value::Null);
+                }
+                self.change(event).await.map(|_| Value::Null)
+            }
+            Command::CheckAttempt { attempt } => match self.record()?.media.state {
+                State::Transcoding { attempt: running, .. } if running.number == attempt => {
+                    Ok(Value::Null)
+                }
+                _ => Err(ProblemCode::StaleAttempt.into()),
+            },
+            Command::Deliveries => reply(&self.deliveries()?),
+            Command::Redeliver { message } => {
+                self.redeliver(message)?;
+                self.after_change().await;
+                Ok(Value::Null)
+            }
+        }
+    }
+
+    async fn change(self: &Rc<Self>, event: Event) -> ApiResult<Value> {
+        let record = self.apply(event)?;
+        self.after_change().await;
+        reply(&record)
+    }
+
+    fn create(
+        &self,
+        id: reelmill_shared::id::MediaId,
+        details: Details,
+        origin: Url,
+        fingerprint: &str,
+        now: Timestamp,
+    ) -> ApiResult<Record> {
+        let (media, effects) = Media::create(id, details, now, self.config()?.timing);
+        let record = Record { media, origin };
+        self.store.insert(&record, fingerprint)?;
+        self.follow(&record, &effects, now)?;
+        Ok(record)
+    }
+
+    fn same_request(&self, record: Record, fingerprint: &str) -> ApiResult<Record> {
+        if self.store.fingerprint()?.as_deref() != Some(fingerprint) {
+            return Err(ProblemCode::IdempotencyMismatch.into());
+        }
+        not_deleted(record)
+    }
+
+    fn living(&self) -> ApiResult<Record> {
+        not_deleted(self.record()?)
+    }
+
+    fn begin_upload(&self, size: u64) -> ApiResult<UploadLock> {
+        let now = clock::now();
+        let record = self.living()?;
+        let State::Uploading { expires_at } = record.media.state else {
+            return Err(ProblemCode::SourceExists.into());
+        };
+        if now >= expires_at {
+            return Err(ApiError::new(
+                ProblemCode::SourceExists,
+                "The time for uploading is over.",
+            ));
+        }
+        if let Some(declared) = record.media.details.size.filter(|declared| *declared != size) {
+            return Err(ApiError::new(
+                ProblemCode::LengthMismatch,
+                format!(
+                    "The media was created with a size of {declared} bytes, the upload has {size}."
+                ),
+            ));
+        }
+        if self.store.lock_holder(now)?.is_some() {
+            return Err(ProblemCode::UploadInProgress.into());
+        }
+        let lock = hex::encode(&clock::random_secret()[..16]);
+        self.store.lock(&lock, now + LOCK)?;
+        Ok(UploadLock { lock })
+    }
+
+    fn check_lock(&self, lock: &str) -> ApiResult<()> {
+        match self.store.lock_holder(clock::now())? {
+            Some(holder) if holder == lock => Ok(()),
+            _ => Err(ProblemCode::UploadInProgress.into()),
+        }
+    }
+
+    async fn progress(self: &Rc<Self>, progress: Progress) -> ApiResult<Value> {
+        let stage = progress.stage;
+        let before = self.record()?.media;
+        let record = self.apply(Event::Progressed(progress))?;
+        if let State::Transcoding { attempt, .. } = &record.media.state
+            && let Some(progress) = &attempt.progress
+        {
+            let now = clock::now();
+            let due = self.told_progress.get().is_none_or(|told| told + PROGRESS_EVERY <= now);
+            let first_of_stage = !matches!(&before.state, State::Transcoding { attempt, .. }
+                if attempt.progress.as_ref().is_some_and(|before| before.stage == stage));
+            if due || first_of_stage {
+                self.told_progress.set(Some(now));
+                self.tell("progress", progress)?;
+            }
+        }
+        if record.media.sequence == before.sequence {
+            self.rearm().await;
+        } else {
+            self.after_change().await;
+        }
+        Ok(Value::Null)
+    }
+}
+
+fn not_deleted(record: Record) -> ApiResult<Record> {
+    match record.media.state {
+        State::Deleted { .. } => Err(ProblemCode::MediaDeleted.into()),
+        _ => Ok(record),
+    }
+}
+
+fn reply(value: &impl Serialize) -> ApiResult<Value> {
+    serde_json::to_value(value).map_err(ApiError::internal)
+}

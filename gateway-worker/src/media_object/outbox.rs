@@ -1,0 +1,216 @@
+//! Carrying out what the state machine asked for, as often as it takes.
+//!
+//! A task is claimed by putting it off: if the object dies over it, the alarm brings it back.
+//! Every task may therefore run more than once, and each is made so that this does no harm.
+
+use std::rc::Rc;
+
+use jiff::{SignedDuration, Timestamp};
+use reelmill_shared::media::{Attempt, Effect, Event, Source, State};
+
+use super::{
+    Inner, log,
+    store::{Claimed, Task},
+};
+use crate::{
+    catalogue, clock,
+    dispatch::{self, JobStatus, Start},
+    error::ApiResult,
+    objects,
+    view::Record,
+};
+
+/// How long after a change the catalogue is written by task if it could not be written at once.
+pub(super) const INDEX_AFTER: SignedDuration = SignedDuration::from_secs(10);
+/// How long a claimed task is out of sight.
+const CLAIM: SignedDuration = SignedDuration::from_secs(30);
+/// How long a job may wait in the handler's queue before it counts as lost.
+const MAX_QUEUED: SignedDuration = SignedDuration::from_hours(6);
+/// How often a job that nobody waits for is tried to be cancelled.
+const MAX_CANCELS: i64 = 6;
+/// How long after a deletion the last request that was under way must have ended.
+const SWEEP_AFTER: SignedDuration = SignedDuration::from_mins(5);
+
+/// What became of a task.
+enum Outcome {
+    Done,
+    Again(Timestamp),
+}
+
+impl Inner {
+    /// Carries out everything that is due.
+    pub(super) async fn drain(self: Rc<Self>) {
+        loop {
+            let now = clock::now();
+            let claimed = match self.store.claim(now, now + CLAIM) {
+                Ok(Some(claimed)) => claimed,
+                Ok(None) => break,
+                Err(error) => return log("outbox", &error.to_string()),
+            };
+            let outcome = self.carry_out(&claimed).await.unwrap_or_else(|error| {
+                log("task", &format!("{:?}: {}", claimed.task, error.problem().detail));
+                Outcome::Again(clock::now() + backoff(claimed.tries))
+            });
+            let settled = match outcome {
+                Outcome::Done => self.store.done(claimed.id),
+                Outcome::Again(at) => self.store.postpone(claimed.id, at),
+            };
+            if let Err(error) = settled {
+                return log("outbox", &error.to_string());
+            }
+        }
+        self.rearm().await;
+    }
+
+    async fn carry_out(self: &Rc<Self>, claimed: &Claimed) -> ApiResult<Outcome> {
+        let now = clock::now();
+        match &claimed.task {
+            Task::Index => self.index().await?,
+            Task::Sweep => self.sweep().await?,
+            Task::Effect { effect } => match effect {
+                Effect::Dispatch => {
+                    // A rejection means that the media was cancelled or deleted meanwhile.
+                    if self.apply(Event::Dispatched).is_ok() {
+                        self.store.done(claimed.id)?;
+                        self.index().await?;
+                    }
+                }
+                Effect::StartJob { attempt } => {
+                    return self.start_job(*attempt, claimed.tries).await;
+                }
+                Effect::CancelJob { job } => {
+                    let config = self.config()?;
+                    if let Err(error) = dispatch::cancel(&config, job).await
+                        && claimed.tries < MAX_CANCELS
+                    {
+                        log("cancel", &error);
+                        return Ok(Outcome::Again(now + backoff(claimed.tries)));
+                    }
+                }
+                Effect::DeleteObjects => {
+                    self.delete_objects().await?;
+                    self.store.enqueue(&Task::Sweep, now + SWEEP_AFTER)?;
+                }
+                Effect::Announce { sequence, .. } => {
+                    self.fan_out(*sequence).await?;
+                    worker::wasm_bindgen_futures::spawn_local(Rc::clone(self).deliver_due());
+                }
+            },
+        }
+        Ok(Outcome::Done)
+    }
+
+    async fn start_job(self: &Rc<Self>, number: u8, tries: i64) -> ApiResult<Outcome> {
+        let record = self.record()?;
+        let Some((source, attempt)) = running(&record).filter(|(_, a)| a.number == number) else {
+            return Ok(Outcome::Done);
+        };
+        if attempt.job.is_some() {
+            return Ok(Outcome::Done);
+        }
+        let config = self.config()?;
+        let job = dispatch::job(&config, &record, source, number, clock::now());
+        let event = match dispatch::start(&config, &job).await {
+            Start::Accepted(job) => Event::JobAccepted { attempt: number, job },
+            Start::Refused(message) => Event::DispatchFailed { attempt: number, message },
+            // The lease decides when to give up.
+            Start::Unreachable(message) => {
+                log("dispatch", &message);
+                return Ok(Outcome::Again(clock::now() + backoff(tries)));
+            }
+        };
+        let accepted = match &event {
+            Event::JobAccepted { job, .. } => Some(job.clone()),
+            _ => None,
+        };
+        if self.apply(event).is_err() {
+            // Nobody waits for it any more: it was cancelled, deleted or given up meanwhile.
+            if let Some(job) = accepted {
+                let effect = Effect::CancelJob { job };
+                self.store.enqueue(&Task::Effect { effect }, clock::now())?;
+            }
+        }
+        self.index().await?;
+        Ok(Outcome::Done)
+    }
+
+    /// Applies what the passing of time asks for: an upload that never came, a lease that lapsed.
+    pub(super) async fn meet_deadline(&self) -> ApiResult<()> {
+        let Some(record) = self.store.record()? else { return Ok(()) };
+        let now = clock::now();
+        let Some((_, mut event)) = record.media.deadline().filter(|(at, _)| *at <= now) else {
+            return Ok(());
+        };
+        if let Some((_, attempt)) = running(&record)
+            && attempt.progress.is_none()
+        {
+            let number = attempt.number;
+            event = match &attempt.job {
+                None => Event::DispatchFailed {
+                    attempt: number,
+                    message: "No handler took the job in time.".into(),
+                },
+                // Silence of a job that never began is no sign of death: it may wait for its turn.
+                Some(job) if now.duration_since(attempt.dispatched_at) < MAX_QUEUED => {
+                    match dispatch::status(&*self.config()?, job).await {
+                        JobStatus::Waiting => Event::StillQueued { attempt: number },
+                        JobStatus::Lost => event,
+                    }
+                }
+                Some(_) => event,
+            };
+        }
+        // A rejection means that a sign of life came while we asked.
+        let _ = self.apply(event);
+        Ok(())
+    }
+
+    /// Writes the media's row of the catalogue.
+    pub(super) async fn index(&self) -> ApiResult<()> {
+        let Some(record) = self.store.record()? else { return Ok(()) };
+        let revision = self.store.revision()?;
+        catalogue::write(&self.env.d1("CATALOGUE")?, &record, revision).await?;
+        if self.store.revision()? == revision {
+            let task = serde_json::to_string(&Task::Index).expect("a word");
+            self.store.run("DELETE FROM outbox WHERE task = ?", vec![task.into()])?;
+        }
+        Ok(())
+    }
+
+    async fn delete_objects(&self) -> ApiResult<()> {
+        let Record { media, origin } = self.record()?;
+        objects::delete_all(&self.env.bucket("BUCKET")?, media.id, &origin).await
+    }
+
+    async fn sweep(&self) -> ApiResult<()> {
+        self.delete_objects().await?;
+        let Record { media, .. } = self.record()?;
+        if matches!(media.state, State::Deleted { .. }) {
+            catalogue::remove(&self.env.d1("CATALOGUE")?, media.id).await?;
+        }
+        Ok(())
+    }
+}
+
+fn running(record: &Record) -> Option<(&Source, &Attempt)> {
+    match &record.media.state {
+        State::Transcoding { source, attempt } => Some((source, attempt)),
+        _ => None,
+    }
+}
+
+/// 1, 2, 4 … 60 seconds.
+fn backoff(tries: i64) -> SignedDuration {
+    SignedDuration::from_secs((1 << tries.clamp(0, 6)).min(60))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn backs_off_to_a_minute() {
+        let waits: Vec<_> = [0, 1, 5, 6, 7, 1000].map(|tries| backoff(tries).as_secs()).into();
+        assert_eq!(waits, [1, 2, 32, 60, 60, 60]);
+    }
+}

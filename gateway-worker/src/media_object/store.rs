@@ -1,0 +1,249 @@
+//! A media's own SQLite database.
+//!
+//! Every function here runs without awaiting, and what a Durable Object writes between two awaits
+//! is stored as one transaction: state, outbox and messages can never disagree.
+
+use std::cell::Cell;
+
+use jiff::Timestamp;
+use reelmill_shared::media::Effect;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use worker::{Result, SqlStorage, SqlStorageValue};
+
+use crate::view::Record;
+
+/// How many events are kept for subscribers that reconnect.
+pub const EVENTS_KEPT: i64 = 256;
+
+const SCHEMA: &str = "
+    CREATE TABLE IF NOT EXISTS media (
+      one INTEGER PRIMARY KEY CHECK (one = 1),
+      record TEXT NOT NULL, fingerprint TEXT NOT NULL, revision INTEGER NOT NULL);
+    CREATE TABLE IF NOT EXISTS outbox (
+      id INTEGER PRIMARY KEY AUTOINCREMENT, task TEXT NOT NULL,
+      due INTEGER NOT NULL, tries INTEGER NOT NULL);
+    CREATE TABLE IF NOT EXISTS upload_lock (
+      one INTEGER PRIMARY KEY CHECK (one = 1), lock TEXT NOT NULL, until INTEGER NOT NULL);
+    CREATE TABLE IF NOT EXISTS events (
+      id INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, data TEXT NOT NULL);
+    CREATE TABLE IF NOT EXISTS messages (
+      id TEXT PRIMARY KEY, kind TEXT NOT NULL, sequence INTEGER NOT NULL, body TEXT NOT NULL);
+    CREATE TABLE IF NOT EXISTS deliveries (
+      message TEXT NOT NULL, endpoint TEXT NOT NULL, state TEXT NOT NULL,
+      failures INTEGER NOT NULL, due INTEGER, PRIMARY KEY (message, endpoint));
+    CREATE TABLE IF NOT EXISTS delivery_attempts (
+      message TEXT NOT NULL, endpoint TEXT NOT NULL, attempt TEXT NOT NULL);
+    CREATE INDEX IF NOT EXISTS delivery_attempts_of ON delivery_attempts (message, endpoint);
+";
+
+/// Something to be done at the edge, kept until it is done.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase", tag = "task")]
+pub enum Task {
+    /// What the state machine asks for.
+    Effect {
+        /// The effect. An announcement's message is already stored.
+        effect: Effect,
+    },
+    /// Write the media's row of the catalogue.
+    Index,
+    /// Delete what was stored by requests that were under way when the media was deleted.
+    Sweep,
+}
+
+/// A claimed row of the outbox.
+#[derive(Debug)]
+pub struct Claimed {
+    /// Its row.
+    pub id: i64,
+    /// What to do.
+    pub task: Task,
+    /// How often it was tried before.
+    pub tries: i64,
+}
+
+/// An event as subscribers get it.
+#[derive(Debug, Clone, Deserialize)]
+pub struct StoredEvent {
+    /// Counts up within the media.
+    pub id: i64,
+    /// The SSE event name.
+    pub kind: String,
+    /// JSON.
+    pub data: String,
+}
+
+/// The media's tables.
+pub struct Store {
+    sql: SqlStorage,
+    open: Cell<bool>,
+}
+
+#[derive(Deserialize)]
+struct Number {
+    number: Option<i64>,
+}
+
+impl Store {
+    /// The database behind `sql`; to be [opened](Self::open) before use.
+    pub fn new(sql: SqlStorage) -> Self {
+        Self { sql, open: Cell::new(false) }
+    }
+
+    /// Makes the tables that are missing, once.
+    pub fn open(&self) -> Result<()> {
+        if !self.open.get() {
+            self.sql.exec(SCHEMA, None)?;
+            self.open.set(true);
+        }
+        Ok(())
+    }
+
+    /// Runs a statement.
+    pub fn run(&self, sql: &str, values: Vec<SqlStorageValue>) -> Result<()> {
+        self.sql.exec(sql, values).map(|_| ())
+    }
+
+    /// Runs a query.
+    pub fn rows<T: DeserializeOwned>(
+        &self,
+        sql: &str,
+        values: Vec<SqlStorageValue>,
+    ) -> Result<Vec<T>> {
+        self.sql.exec(sql, values)?.to_array()
+    }
+
+    fn number(&self, sql: &str, values: Vec<SqlStorageValue>) -> Result<Option<i64>> {
+        Ok(self.rows::<Number>(sql, values)?.into_iter().next().and_then(|row| row.number))
+    }
+
+    /// The media, if it was created.
+    pub fn record(&self) -> Result<Option<Record>> {
+        #[derive(Deserialize)]
+        struct Row {
+            record: String,
+        }
+        let rows: Vec<Row> = self.rows("SELECT record FROM media", vec![])?;
+        rows.first().map(|row| serde_json::from_str(&row.record)).transpose().map_err(Into::into)
+    }
+
+    /// The digest of the request that created the media.
+    pub fn fingerprint(&self) -> Result<Option<String>> {
+        #[derive(Deserialize)]
+        struct Row {
+            fingerprint: String,
+        }
+        let rows: Vec<Row> = self.rows("SELECT fingerprint FROM media", vec![])?;
+        Ok(rows.into_iter().next().map(|row| row.fingerprint))
+    }
+
+    /// Number of the media's last change.
+    pub fn revision(&self) -> Result<i64> {
+        Ok(self.number("SELECT revision AS number FROM media", vec![])?.unwrap_or(0))
+    }
+
+    /// Stores a new media.
+    pub fn insert(&self, record: &Record, fingerprint: &str) -> Result<()> {
+        let json = serde_json::to_string(record)?;
+        let values = vec![json.into(), fingerprint.into()];
+        self.run("INSERT INTO media VALUES (1, ?, ?, 1)", values)
+    }
+
+    /// Stores a changed media.
+    pub fn update(&self, record: &Record) -> Result<()> {
+        let json = serde_json::to_string(record)?;
+        self.run("UPDATE media SET record = ?, revision = revision + 1", vec![json.into()])
+    }
+
+    /// Puts a task into the outbox, due at `due`.
+    pub fn enqueue(&self, task: &Task, due: Timestamp) -> Result<()> {
+        let values = vec![serde_json::to_string(task)?.into(), millis(due)];
+        self.run("INSERT INTO outbox (task, due, tries) VALUES (?, ?, 0)", values)
+    }
+
+    /// The first task that is due, put off until `until` so that it comes again if we die over it.
+    pub fn claim(&self, now: Timestamp, until: Timestamp) -> Result<Option<Claimed>> {
+        #[derive(Deserialize)]
+        struct Row {
+            id: i64,
+            task: String,
+            tries: i64,
+        }
+        let sql = "SELECT id, task, tries FROM outbox WHERE due <= ? ORDER BY id LIMIT 1";
+        let Some(row) = self.rows::<Row>(sql, vec![millis(now)])?.into_iter().next() else {
+            return Ok(None);
+        };
+        self.postpone(row.id, until)?;
+        let task = serde_json::from_str(&row.task)?;
+        Ok(Some(Claimed { id: row.id, task, tries: row.tries }))
+    }
+
+    /// Removes a task that is done.
+    pub fn done(&self, id: i64) -> Result<()> {
+        self.run("DELETE FROM outbox WHERE id = ?", vec![id.into()])
+    }
+
+    /// Puts a task off.
+    pub fn postpone(&self, id: i64, until: Timestamp) -> Result<()> {
+        let sql = "UPDATE outbox SET due = ?, tries = tries + 1 WHERE id = ?";
+        self.run(sql, vec![millis(until), id.into()])
+    }
+
+    /// When the next task or delivery is due.
+    pub fn next_due(&self) -> Result<Option<Timestamp>> {
+        let sql = "SELECT min(due) AS number FROM (SELECT due FROM outbox
+                   UNION ALL SELECT due FROM deliveries WHERE due IS NOT NULL)";
+        Ok(self.number(sql, vec![])?.and_then(|ms| Timestamp::from_millisecond(ms).ok()))
+    }
+
+    /// Appends an event, forgets the oldest beyond [`EVENTS_KEPT`], and returns its id.
+    pub fn append_event(&self, kind: &str, data: &str) -> Result<i64> {
+        let sql = "INSERT INTO events (kind, data) VALUES (?, ?) RETURNING id AS number";
+        let id = self.number(sql, vec![kind.into(), data.into()])?.unwrap_or(0);
+        self.run("DELETE FROM events WHERE id <= ?", vec![(id - EVENTS_KEPT).into()])?;
+        Ok(id)
+    }
+
+    /// Id of the last event, 0 if there was none.
+    pub fn last_event(&self) -> Result<i64> {
+        Ok(self.number("SELECT max(id) AS number FROM events", vec![])?.unwrap_or(0))
+    }
+
+    /// The events after `id`, or `None` if some of them are forgotten or `id` never was.
+    pub fn events_after(&self, id: i64) -> Result<Option<Vec<StoredEvent>>> {
+        let first = self.number("SELECT min(id) AS number FROM events", vec![])?.unwrap_or(1);
+        if id < first - 1 || id > self.last_event()? {
+            return Ok(None);
+        }
+        let sql = "SELECT id, kind, data FROM events WHERE id > ? ORDER BY id";
+        self.rows(sql, vec![id.into()]).map(Some)
+    }
+
+    /// Who holds the upload lock at `now`.
+    pub fn lock_holder(&self, now: Timestamp) -> Result<Option<String>> {
+        #[derive(Deserialize)]
+        struct Row {
+            lock: String,
+        }
+        let sql = "SELECT lock FROM upload_lock WHERE until > ?";
+        Ok(self.rows::<Row>(sql, vec![millis(now)])?.into_iter().next().map(|row| row.lock))
+    }
+
+    /// Gives the upload lock to `lock` until `until`.
+    pub fn lock(&self, lock: &str, until: Timestamp) -> Result<()> {
+        self.run(
+            "INSERT OR REPLACE INTO upload_lock VALUES (1, ?, ?)",
+            vec![lock.into(), millis(until)],
+        )
+    }
+
+    /// Frees the upload lock.
+    pub fn unlock(&self) -> Result<()> {
+        self.run("DELETE FROM upload_lock", vec![])
+    }
+}
+
+/// A time as it is stored: milliseconds since 1970, which a JavaScript number holds exactly.
+pub fn millis(time: Timestamp) -> SqlStorageValue {
+    SqlStorageValue::Integer(time.as_millisecond())
+}

@@ -1,0 +1,131 @@
+//! What the handler calls: signed reports, and storage by capability.
+
+use axum::{
+    extract::Path,
+    response::{IntoResponse, Response},
+};
+use futures_util::FutureExt;
+use http::{HeaderMap, StatusCode, request::Parts};
+use reelmill_shared::{
+    id::MediaId,
+    job::{JobReport, Progress},
+    object_key::{ObjectKey, OutputPath},
+    problem::ProblemCode,
+    token::{Grant, Token},
+    webhook::{ID_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER},
+};
+use serde::de::DeserializeOwned;
+use worker::HttpMetadata;
+
+use super::upload::content_length;
+use crate::{
+    app::{App, json, raw},
+    error::{ApiError, ApiResult},
+    media_object::Command,
+    objects::{self, Served},
+    store_stream::{Upload, store as store_body},
+};
+
+/// Largest report, in bytes.
+const MAX_REPORT: usize = 1024 * 1024;
+/// Largest output, in bytes: an R2 object put in one piece.
+const MAX_OUTPUT: u64 = 5 << 30;
+
+/// `POST /api/handler/progress`
+#[worker::send]
+pub(super) async fn progress(app: App, headers: HeaderMap) -> ApiResult {
+    let progress: Progress = signed(&app, &headers).await?;
+    let media = progress.media_id;
+    tell(&app, media, Command::Progress(progress)).await
+}
+
+/// `POST /api/handler/report`
+#[worker::send]
+pub(super) async fn report(app: App, headers: HeaderMap) -> ApiResult {
+    let report: JobReport = signed(&app, &headers).await?;
+    let media = report.media_id;
+    tell(&app, media, Command::Report(report)).await
+}
+
+/// Reads a signed body: the signature first, over the raw bytes, and only then the JSON.
+async fn signed<T: DeserializeOwned>(app: &App, headers: &HeaderMap) -> ApiResult<T> {
+    let body = app.bytes(MAX_REPORT).await?;
+    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or("");
+    app.config().handler_secrets.verify(
+        header(ID_HEADER),
+        header(TIMESTAMP_HEADER),
+        header(SIGNATURE_HEADER),
+        &body,
+        app.now(),
+    )?;
+    serde_json::from_slice(&body)
+        .map_err(|error| ApiError::invalid(format!("The body is not what it should be: {error}.")))
+}
+
+async fn tell(app: &App, media: MediaId, command: Command) -> ApiResult {
+    match app.media(media)?.send(&command).await {
+        Ok(()) => json(StatusCode::OK, &serde_json::json!({})),
+        // Nobody waits for a media that is not there, either: the handler is to stop.
+        Err(ApiError { code: ProblemCode::MediaNotFound | ProblemCode::MediaDeleted, .. }) => {
+            Err(ProblemCode::StaleAttempt.into())
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// `GET|HEAD /api/handler/source/{token}`
+#[worker::send]
+pub(super) async fn source(app: App, Path(token): Path<String>, parts: Parts) -> ApiResult {
+    let Token { media, grant: Grant::ReadSource { .. }, .. } =
+        app.config().tokens.verify(&token, app.now())?
+    else {
+        return Err(ProblemCode::TokenInvalid.into());
+    };
+    let key = ObjectKey::Source(media).to_string();
+    let served = Served { content_type: "application/octet-stream", cache_control: "no-store" };
+    objects::serve(&app.bucket()?, &key, &parts.method, &parts.headers, &served).await.map(raw)
+}
+
+/// `PUT /api/handler/outputs/{token}/{path}`
+#[worker::send]
+pub(super) async fn store(app: App, parts: Parts) -> ApiResult<Response> {
+    let (token, path) = split(parts.uri.path()).ok_or(ProblemCode::NotFound)?;
+    let Token { media, grant: Grant::WriteOutputs { attempt }, .. } =
+        app.config().tokens.verify(token, app.now())?
+    else {
+        return Err(ProblemCode::TokenInvalid.into());
+    };
+    let length = content_length(&parts.headers)?;
+    super::upload::check_size(length, MAX_OUTPUT)?;
+    tell(&app, media, Command::CheckAttempt { attempt }).await?;
+
+    let bucket = app.bucket()?;
+    let metadata = HttpMetadata {
+        content_type: Some(path.content_type().to_owned()),
+        cache_control: Some(path.cache_control().to_owned()),
+        ..HttpMetadata::default()
+    };
+    let key = ObjectKey::Output(media, attempt, path).to_string();
+    let etag = match app.take_body().filter(|_| length > 0) {
+        None => bucket
+            .put(key, Vec::new())
+            .http_metadata(metadata)
+            .execute()
+            .await?
+            .map(|object| object.etag()),
+        Some(body) => {
+            let mut on_chunk = || async { Ok(()) }.boxed_local();
+            let upload =
+                Upload { key, body, length, metadata, only_new: false, on_chunk: &mut on_chunk };
+            Some(store_body(&bucket, upload).await?.etag)
+        }
+    };
+    let etag = format!("\"{}\"", etag.unwrap_or_default());
+    Ok((StatusCode::OK, [(http::header::ETAG, etag)]).into_response())
+}
+
+/// Token and path, as they stand in the URL; see [`super::play`].
+fn split(path: &str) -> Option<(&str, OutputPath)> {
+    let (token, path) = path.strip_prefix("/api/handler/outputs/")?.split_once('/')?;
+    Some((token, path.parse().ok()?))
+}

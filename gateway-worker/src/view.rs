@@ -1,0 +1,254 @@
+//! A media as callers see it (`docs/api.md`), made from the media as it is stored.
+
+use jiff::{SignedDuration, Timestamp};
+use reelmill_shared::{
+    job::{Failure, Outcome, Progress, Stage, Summary},
+    media::{Details, Media, Source, State},
+    token::{Grant, KeyRing, Token},
+};
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+/// How long the `events` URL of an answer works.
+const WATCH_FOR: SignedDuration = SignedDuration::from_hours(24);
+
+/// A media together with the origin that its URLs begin with.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Record {
+    /// The media.
+    pub media: Media,
+    /// Origin of the gateway as its creator reached it, or as configured; ends in `/`.
+    pub origin: Url,
+}
+
+/// The public JSON of a media.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MediaView<'a> {
+    id: String,
+    status: &'static str,
+    playable: bool,
+    #[serde(flatten)]
+    details: DetailsView<'a>,
+    created_at: Timestamp,
+    updated_at: Timestamp,
+    attempts: u8,
+    retries_left: u8,
+    sequence: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source: Option<&'a Source>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    progress: Option<ProgressView>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    summary: Option<&'a Summary>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'a Failure>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    upload: Option<UploadView>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    events: Option<Url>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct DetailsView<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    filename: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    size: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    content_type: Option<&'a str>,
+    metadata: &'a serde_json::Map<String, serde_json::Value>,
+    pipeline: &'a reelmill_shared::job::Pipeline,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ProgressView {
+    stage: Stage,
+    percent: f32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    speed: Option<f32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    eta_seconds: Option<f32>,
+}
+
+#[derive(Debug, Serialize)]
+struct UploadView {
+    put: PutView,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct PutView {
+    method: &'static str,
+    url: Url,
+    expires_at: Timestamp,
+}
+
+impl Record {
+    /// The media for its owner: with the capability URLs for uploading and watching.
+    pub fn for_owner(&self, tokens: &KeyRing, now: Timestamp) -> MediaView<'_> {
+        let mut view = self.for_others();
+        if let State::Uploading { expires_at } = self.media.state {
+            let url = self.link("source", tokens, Grant::Upload, expires_at);
+            view.upload = Some(UploadView { put: PutView { method: "PUT", url, expires_at } });
+        }
+        view.events = Some(self.link("events", tokens, Grant::Watch, now + WATCH_FOR));
+        view
+    }
+
+    /// The media for webhooks and live subscribers: without capabilities.
+    pub fn for_others(&self) -> MediaView<'_> {
+        let Media { id, details, state, attempts, sequence, created_at, updated_at } = &self.media;
+        let source = match state {
+            State::Uploaded { source }
+            | State::Transcoding { source, .. }
+            | State::Ready { source, .. } => Some(source),
+            State::Failed { source, .. } => source.as_ref(),
+            State::Uploading { .. } | State::Deleted { .. } => None,
+        };
+        let progress = match state {
+            State::Transcoding { attempt, .. } => attempt.progress.as_ref().map(ProgressView::from),
+            _ => None,
+        };
+        let summary = match state {
+            State::Ready { report, .. } => match &report.outcome {
+                Outcome::Completed { summary, .. } => Some(summary),
+                Outcome::Failed { .. } => None,
+            },
+            _ => None,
+        };
+        let error = if let State::Failed { error, .. } = state { Some(error) } else { None };
+        MediaView {
+            id: id.to_string(),
+            status: state.name(),
+            playable: self.media.playable_attempt().is_some(),
+            details: DetailsView::new(details, source),
+            created_at: *created_at,
+            updated_at: *updated_at,
+            attempts: *attempts,
+            retries_left: self.media.retries_left(),
+            sequence: *sequence,
+            source,
+            progress,
+            summary,
+            error,
+            upload: None,
+            events: None,
+        }
+    }
+
+    fn link(&self, what: &str, tokens: &KeyRing, grant: Grant, expires_at: Timestamp) -> Url {
+        let media = self.media.id;
+        let token = tokens.sign(&Token { media, grant, expires_at, viewer: None });
+        self.url(&format!("api/media/{media}/{what}?token={token}"))
+    }
+
+    /// An absolute URL of this gateway. `path` is made of ids, tokens and fixed words.
+    pub fn url(&self, path: &str) -> Url {
+        self.origin.join(path).expect("ids, tokens and fixed words make a relative URL")
+    }
+
+    /// Whether nothing will happen to the media any more but its deletion.
+    pub fn is_final(&self) -> bool {
+        match &self.media.state {
+            State::Ready { .. } | State::Deleted { .. } => true,
+            State::Failed { source, .. } => source.is_none() || self.media.retries_left() == 0,
+            State::Uploading { .. } | State::Uploaded { .. } | State::Transcoding { .. } => false,
+        }
+    }
+}
+
+impl<'a> DetailsView<'a> {
+    fn new(details: &'a Details, source: Option<&Source>) -> Self {
+        Self {
+            filename: details.filename.as_deref(),
+            size: source.map(|source| source.size).or(details.size),
+            content_type: details.content_type.as_deref(),
+            metadata: &details.metadata,
+            pipeline: &details.pipeline,
+        }
+    }
+}
+
+impl From<&Progress> for ProgressView {
+    fn from(progress: &Progress) -> Self {
+        let Progress { stage, percent, speed, eta_seconds, .. } = *progress;
+        Self { stage, percent, speed, eta_seconds }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use reelmill_shared::media::{Event, Timing};
+
+    fn record() -> Record {
+        let details =
+            Details { filename: Some("a.mp4".into()), size: Some(7), ..Details::default() };
+        let (media, _) = Media::create(
+            "med_0192f0c1a2b37c4d8e9fa0b1c2d3e4f5".parse().expect("an id"),
+            details,
+            Timestamp::from_second(1_800_000_000).expect("a time"),
+            timing(),
+        );
+        Record { media, origin: "https://media.example/".parse().expect("a URL") }
+    }
+
+    fn timing() -> Timing {
+        Timing { upload: SignedDuration::from_hours(24), lease: SignedDuration::from_mins(1) }
+    }
+
+    #[test]
+    fn a_new_media_is_pinned() {
+        insta::assert_json_snapshot!(record().for_others(), @r#"
+        {
+          "id": "med_0192f0c1a2b37c4d8e9fa0b1c2d3e4f5",
+          "status": "uploading",
+          "playable": false,
+          "filename": "a.mp4",
+          "size": 7,
+          "metadata": {},
+          "pipeline": {
+            "segmentFormat": "cmaf",
+            "segmentSeconds": 4,
+            "retry": "manual"
+          },
+          "createdAt": "2027-01-15T08:00:00Z",
+          "updatedAt": "2027-01-15T08:00:00Z",
+          "attempts": 0,
+          "retriesLeft": 1,
+          "sequence": 1
+        }
+        "#);
+    }
+
+    #[test]
+    fn only_the_owner_gets_capabilities() {
+        let tokens =
+            KeyRing::parse("1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=").expect("a ring");
+        let record = record();
+        let view =
+            serde_json::to_value(record.for_owner(&tokens, record.media.created_at)).expect("JSON");
+        let url = view["upload"]["put"]["url"].as_str().expect("a URL");
+        let (path, token) = url.split_once("?token=").expect("a token");
+        assert_eq!(
+            path,
+            "https://media.example/api/media/med_0192f0c1a2b37c4d8e9fa0b1c2d3e4f5/source"
+        );
+        let token = tokens.verify(token, record.media.created_at).expect("valid");
+        assert_eq!((token.grant, token.media), (Grant::Upload, record.media.id));
+        assert!(view["events"].as_str().expect("a URL").contains("/events?token="));
+    }
+
+    #[test]
+    fn nothing_follows_a_failure_without_a_source() {
+        let mut record = record();
+        assert!(!record.is_final());
+        let now = record.media.created_at;
+        record.media = record.media.apply(Event::Cancel, now, timing()).expect("cancelled").0;
+        assert!(record.is_final());
+    }
+}
