@@ -1,0 +1,201 @@
+// The console in a real browser against a running Reelmill.
+//
+//   REELMILL_URL        where the gateway listens, such as http://127.0.0.1:8787
+//   REELMILL_API_KEY    a key that it takes
+//   REELMILL_TEST_FILE  a video with sound
+//   CHROMIUM            the browser, /usr/bin/chromium by default
+//
+// Nothing here waits by the clock: every wait is for something that the page shows.
+
+import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import { basename } from 'node:path';
+import { after, before, test } from 'node:test';
+import { AxeBuilder } from '@axe-core/playwright';
+import { chromium } from 'playwright-core';
+
+const base = required('REELMILL_URL').replace(/\/$/, '');
+const key = required('REELMILL_API_KEY');
+const file = required('REELMILL_TEST_FILE');
+const encodeMs = 300_000;
+
+let browser;
+
+before(async () => {
+  browser = await chromium.launch({
+    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+    args: [
+      '--no-sandbox',
+      '--disable-background-networking',
+      '--disable-component-update',
+      '--disable-sync',
+      '--no-first-run',
+      '--mute-audio',
+    ],
+  });
+});
+
+after(() => browser?.close());
+
+test('a wrong key is refused in words', async () => {
+  const { page, close } = await open({ signedIn: false });
+  await page.getByLabel('API key').fill('not-the-key');
+  await page.getByRole('button', { name: 'Open the console' }).click();
+  await page.getByRole('alert').filter({ hasText: 'No valid API key' }).waitFor();
+  await noViolations(page);
+  await close();
+});
+
+test('the key leaves the address and stays in the tab', async () => {
+  const { page, errors, close } = await open();
+  assert.equal(new URL(page.url()).hash, '');
+  await page.reload();
+  await page.getByRole('heading', { name: 'Drop video or audio here' }).waitFor();
+  assert.deepEqual(errors, []);
+  await close();
+});
+
+test('a file is uploaded, plays before it is ready, and goes on as VOD', async (t) => {
+  const { page, errors, close } = await open();
+  await page.setInputFiles('input[type=file]', file);
+  const stage = page.getByRole('region', { name: basename(file) });
+  await stage.waitFor();
+
+  await page.waitForFunction(() => document.querySelector('.player video')?.readyState >= 2, null, {
+    timeout: encodeMs,
+  });
+  const first = await play(page, 0.5);
+  t.diagnostic(`first played as “${first.badge}” at ${first.width}×${first.height}`);
+  assert.ok(first.width > 0 && first.height > 0, 'there is a picture');
+  assert.match(first.src, /^blob:/, 'hls.js feeds it through media source extensions');
+
+  await stage.locator('.badge', { hasText: /^Ready$/ }).waitFor({ timeout: encodeMs });
+  // The ribbon goes when the playlist that was read last is complete.
+  await page.waitForFunction(() => document.querySelector('.ribbon').hidden);
+  const { duration } = await play(page, first.time + 0.5);
+  assert.ok(Number.isFinite(duration) && duration > 0);
+
+  await page.waitForFunction(waveformIsDrawn);
+  await page.waitForFunction(() => document.querySelector('track[label=thumbnails]')?.track.cues?.length > 0);
+
+  await page.evaluate(() => document.querySelector('.player video').pause());
+  const box = await page.locator('.waveform').boundingBox();
+  await page.mouse.click(box.x + box.width / 2, box.y + box.height / 2);
+  await page.waitForFunction(
+    (half) => Math.abs(document.querySelector('.player video').currentTime - half) < half / 5,
+    duration / 2,
+  );
+
+  await page.getByRole('button', { name: 'Copy URL' }).click();
+  await page.getByText('Signed URL copied.').waitFor();
+  const url = await page.evaluate(() => navigator.clipboard.readText());
+  const playlist = await fetch(url);
+  assert.equal(playlist.status, 200);
+  assert.match(await playlist.text(), /^#EXTM3U/);
+
+  for (const colorScheme of ['light', 'dark']) {
+    await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
+    await noViolations(page);
+  }
+  assert.deepEqual(errors, []);
+  await close();
+});
+
+test('the library shows the media with its poster, and deletes it', async () => {
+  const { page, errors, close } = await open();
+  const card = page.locator('.card').filter({ hasText: basename(file) }).first();
+  await card.locator('img').waitFor();
+  await card.focus();
+  await page.keyboard.press('Enter');
+  await page.getByRole('region', { name: basename(file) }).waitFor();
+  const id = await card.getAttribute('data-id');
+  await page.getByRole('button', { name: 'Delete' }).click();
+  await page.getByRole('dialog').getByRole('button', { name: 'Delete' }).click();
+  await page.locator(`.card[data-id="${id}"]`).waitFor({ state: 'detached' });
+  assert.deepEqual(errors, []);
+  await close();
+});
+
+test('text with a hostile name fails in words, and its name stays text', async () => {
+  const { page, errors, close } = await open();
+  const name = '<img src=x onerror=alert(1)>"\'&amp;.mp4';
+  let dialogs = 0;
+  page.on('dialog', (dialog) => {
+    dialogs += 1;
+    void dialog.dismiss();
+  });
+  const buffer = await readFile(new URL(import.meta.url));
+  await page.setInputFiles('input[type=file]', { name, mimeType: 'video/mp4', buffer });
+  const failure = page.locator('.screen-failure');
+  await failure.getByText('unsupported_media').waitFor({ timeout: encodeMs });
+  assert.equal(await page.locator('#stage-title').textContent(), name);
+  assert.equal(await page.locator('#stage-title img, .card-name img').count(), 0);
+  assert.ok((await failure.locator('p').first().textContent()).length > 10, 'there is a message');
+  await noViolations(page);
+  assert.equal(dialogs, 0);
+  assert.deepEqual(errors, []);
+  await close();
+});
+
+/** A page of its own, with the console open in it; `errors` collects what the console logs. */
+async function open({ signedIn = true } = {}) {
+  const context = await browser.newContext({ viewport: { width: 1280, height: 900 } });
+  await context.grantPermissions(['clipboard-read', 'clipboard-write'], { origin: base });
+  const page = await context.newPage();
+  const errors = [];
+  page.on('console', (message) => message.type() === 'error' && errors.push(message.text()));
+  page.on('pageerror', (error) => errors.push(String(error)));
+  await page.goto(signedIn ? `${base}/#key=${encodeURIComponent(key)}` : base);
+  if (signedIn) await page.getByRole('heading', { name: 'Drop video or audio here' }).waitFor();
+  return { page, errors, close: () => context.close() };
+}
+
+/** Plays until `until` seconds have been reached, and tells what it saw. */
+async function play(page, until) {
+  await page.evaluate(() => document.querySelector('.player video').play());
+  await page.waitForFunction(
+    (seconds) => {
+      const video = document.querySelector('.player video');
+      return video.currentTime >= Math.min(seconds, video.duration - 0.1) && video.videoWidth > 0;
+    },
+    until,
+    { timeout: 60_000 },
+  );
+  return page.evaluate(() => {
+    const video = document.querySelector('.player video');
+    return {
+      time: video.currentTime,
+      width: video.videoWidth,
+      height: video.videoHeight,
+      duration: video.duration,
+      src: video.currentSrc,
+      badge: document.querySelector('.panel .badge').textContent,
+    };
+  });
+}
+
+/** Whether anything is painted on the waveform's canvases. Runs in the page. */
+function waveformIsDrawn() {
+  const hosts = [...document.querySelectorAll('.waveform > div')];
+  const canvases = hosts.flatMap((host) => [...(host.shadowRoot?.querySelectorAll('canvas') ?? [])]);
+  return canvases.some((canvas) => {
+    if (canvas.width === 0 || canvas.height === 0) return false;
+    const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+    return data.some((value, index) => index % 4 === 3 && value > 0);
+  });
+}
+
+/** No serious or critical accessibility violation. */
+async function noViolations(page) {
+  const { violations } = await new AxeBuilder({ page }).analyze();
+  const serious = violations
+    .filter(({ impact }) => impact === 'serious' || impact === 'critical')
+    .map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.target.join(' ')).join(', ')}`);
+  assert.deepEqual(serious, []);
+}
+
+function required(name) {
+  const value = process.env[name];
+  if (!value) throw new Error(`${name} is not set`);
+  return value;
+}
