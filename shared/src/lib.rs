@@ -11,6 +11,7 @@
 //! * [`ladder`] and [`frame_rate`]: the video renditions to make of it.
 //! * [`webvtt`] and [`storyboard`]: subtitles in segments, and thumbnails for the seek bar.
 //! * [`waveform`]: BBC audiowaveform's minimum and maximum of every pixel, streamed.
+//! * [`playlist`] and [`segment`]: HLS playlists, and the look into segments that they need.
 //! * [`object_key`]: where every byte lies in R2, with content type and cache control.
 //! * [`token`]: the signed, expiring capabilities that URLs carry (playback, upload, handler I/O).
 //! * [`webhook`]: Standard Webhooks signatures, both ways, and the retry schedule.
@@ -24,9 +25,11 @@ pub mod ladder;
 pub mod media;
 pub mod object_key;
 pub mod plan;
+pub mod playlist;
 pub mod probe;
 pub mod problem;
 pub mod secret;
+pub mod segment;
 pub mod storyboard;
 pub mod token;
 pub mod waveform;

@@ -23,6 +23,7 @@ use crate::{
 };
 use command::Builder;
 
+pub use audio::BIT_RATE as AUDIO_BIT_RATE;
 pub use still::{POSTER_FALLBACK_FILE, POSTER_FILE, Storyboard};
 
 /// Presentation time of the first frame, in seconds.

@@ -3,7 +3,7 @@
 use super::{AudioOutput, Builder, Pcm, Request, command::Kind, hls_output};
 
 /// Bits per second of every audio rendition.
-pub(crate) const BIT_RATE: u32 = 128_000;
+pub const BIT_RATE: u32 = 128_000;
 
 /// Adds every audio rendition, and PCM of the first.
 pub(super) fn add(request: &Request<'_>, builder: &mut Builder) -> (Vec<AudioOutput>, Option<Pcm>) {

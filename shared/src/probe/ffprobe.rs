@@ -42,6 +42,7 @@ pub(super) struct Stream {
     pub(super) field_order: Option<String>,
     pub(super) color_transfer: Option<String>,
     pub(super) color_primaries: Option<String>,
+    pub(super) color_space: Option<String>,
     pub(super) duration: Option<String>,
     pub(super) sample_rate: Option<String>,
     #[serde(default)]

@@ -118,10 +118,12 @@ fn scaled(size: u32, factor: f64) -> u32 {
 }
 
 fn colour(stream: &Stream) -> Colour {
-    match (stream.color_transfer.as_deref(), stream.color_primaries.as_deref()) {
-        (Some("smpte2084"), _) => Colour::Pq,
-        (Some("arib-std-b67"), _) => Colour::Hlg,
-        (_, Some("bt2020")) => Colour::Wide,
+    let wide = stream.color_primaries.as_deref() == Some("bt2020")
+        || stream.color_space.as_deref() == Some("bt2020nc");
+    match stream.color_transfer.as_deref() {
+        Some("smpte2084") => Colour::Pq,
+        Some("arib-std-b67") => Colour::Hlg,
+        _ if wide => Colour::Wide,
         _ => Colour::Sdr,
     }
 }
