@@ -28,7 +28,7 @@ use crate::{
     host::Host,
     reporter::Reporter,
     stop::Stop,
-    storage,
+    storage::{self, MeteredStorage},
     tracker::Tracker,
 };
 
@@ -140,12 +140,13 @@ impl Engine {
     ) -> Result<Outcome, Failure> {
         self.check(spec)?;
         let storage = storage::open(&spec.output.base_url, self.local_files, &self.client)?;
+        let storage = MeteredStorage::new(storage, self.config.limits.output_bytes);
         tracker.enter(Stage::Fetching);
         self.bring_source(&spec.input, work, tracker).await?;
         notes.metrics.fetch_seconds = started.elapsed().as_secs_f64();
         tracker.enter(Stage::Probing);
         let info = self.probe(work).await?;
-        let job = encode::Job { spec, info, work, storage: storage.into(), started };
+        let job = encode::Job { spec, info, work, storage: Arc::new(storage), started };
         self.encode(job, tracker, notes).await
     }
 

@@ -79,7 +79,7 @@ pub enum Admission {
     New,
     /// It is known under this id's key already.
     Known,
-    /// Too many are waiting.
+    /// Too many are known that are not over.
     Full,
     /// No jobs are taken any more.
     Closed,
@@ -99,7 +99,7 @@ impl Job {
 }
 
 impl Jobs {
-    /// Hands in an attempt under a new `id`, with at most `room` waiting. Gives the id under which
+    /// Hands in an attempt under a new `id`, with at most `room` waiting and running. Gives the id under which
     /// it is known.
     pub fn admit(
         &self,
@@ -115,7 +115,8 @@ impl Jobs {
         let stop = Stop::default();
         let refusal = match inner.closed {
             true => Some(Admission::Closed),
-            false => (inner.counts.queued >= room as u64).then_some(Admission::Full),
+            false => (inner.counts.queued + inner.counts.running >= room as u64)
+                .then_some(Admission::Full),
         };
         if let Some(refusal) = refusal {
             return (refusal, id.to_owned(), stop);
@@ -241,7 +242,8 @@ mod tests {
         assert_eq!(jobs.admit("a", attempt(1), 1).0, Admission::New);
         assert_eq!(jobs.admit("b", attempt(2), 1).0, Admission::Full);
         jobs.started("a");
-        assert_eq!(jobs.admit("b", attempt(2), 1).0, Admission::New);
+        assert_eq!(jobs.admit("b", attempt(2), 1).0, Admission::Full);
+        assert_eq!(jobs.admit("b", attempt(2), 2).0, Admission::New);
         assert_eq!(jobs.close().len(), 2);
         assert_eq!(jobs.admit("c", attempt(3), 1).0, Admission::Closed);
         assert_eq!(jobs.counts(), Counts { queued: 1, running: 1, ..Counts::default() });

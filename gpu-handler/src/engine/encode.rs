@@ -1,15 +1,32 @@
-//! Encodes a source and publishes what comes out.
+//! Encodes a source in one FFmpeg, and publishes what comes out while it comes.
 
-use std::{path::Path, sync::Arc};
+use std::{ffi::OsString, path::Path, sync::Arc};
 
 use reelmill_shared::{
     job::{Failure, FailureCode, JobSpec, Outcome, Stage},
-    probe::SourceInfo,
+    plan::{Encoder, Pcm, Plan, Request},
+    probe::{Limits as MediaLimits, SourceInfo},
+    waveform::{Reducer, Waveform, ZOOMS},
 };
-use tokio::time::Instant;
+use tokio::{
+    io::{AsyncRead, AsyncReadExt},
+    sync::watch,
+    time::Instant,
+};
+use tokio_util::task::AbortOnDropHandle;
 
-use super::{Engine, Notes};
-use crate::{storage::Storage, tracker::Tracker};
+use super::{Engine, Notes, source};
+use crate::{
+    ffmpeg::{Finished, Run, Tick},
+    sandbox::{Limits, Profile},
+    storage::Storage,
+    tracker::Tracker,
+};
+
+/// Where FFmpeg runs and writes, below the job's directory.
+const OUT: &str = "out";
+/// Largest single file that FFmpeg may write: a segment is a few megabytes, a WebVTT file less.
+const MAX_FILE: u64 = 512 << 20;
 
 /// What is known when encoding begins.
 pub(super) struct Job<'a> {
@@ -28,8 +45,99 @@ impl Engine {
         tracker: &Tracker,
         notes: &mut Notes,
     ) -> Result<Outcome, Failure> {
-        let _ = (job.spec, job.info, job.work, job.storage, job.started, &notes.log);
+        let began = Instant::now();
+        let encoder = self.encoder();
+        let plan = Plan::new(&Request {
+            source: &job.info,
+            pipeline: &job.spec.pipeline,
+            encoder: &encoder,
+            nvdec: self.host.gpu,
+            input: &format!("file:../{}", source::NAME),
+            max_seconds: MediaLimits::default().seconds,
+        });
+        let out = job.work.join(OUT);
+        for directory in &plan.directories {
+            tokio::fs::create_dir_all(out.join(directory)).await.map_err(|error| {
+                Failure::new(FailureCode::Internal, format!("no room to encode ({})", error.kind()))
+            })?;
+        }
         tracker.enter(Stage::Encoding);
-        Err(Failure::new(FailureCode::Internal, "encoding is not there yet"))
+        let (finished, waveforms) = self.transcode(&plan, job.work, &out, tracker).await?;
+        notes.metrics.encode_seconds = began.elapsed().as_secs_f64();
+        notes.metrics.cpu_seconds = finished.cpu.as_secs_f64();
+        notes.log = finished.log.clone();
+        finished.result?;
+        eprintln!(
+            "{:?} {} {:?} {:?}",
+            finished.last,
+            finished.peak_memory,
+            waveforms.len(),
+            plan.video.len()
+        );
+        Err(Failure::new(FailureCode::Internal, "not there yet"))
     }
+
+    async fn transcode(
+        &self,
+        plan: &Plan,
+        work: &Path,
+        out: &Path,
+        tracker: &Tracker,
+    ) -> Result<(Finished, Vec<Waveform>), Failure> {
+        let limits = self.config.limits;
+        let profile = Profile {
+            required: false,
+            gpu: self.host.gpu,
+            read: vec![work.join(source::NAME)],
+            write: vec![out.to_owned()],
+            limits: Limits {
+                cpu_seconds: limits.cpu_seconds,
+                // CUDA maps more than it uses.
+                memory_bytes: (!self.host.gpu).then_some(limits.memory_bytes),
+                file_bytes: MAX_FILE,
+                open_files: 1024,
+            },
+        };
+        let run = Run { dir: out, profile: &profile, wall: limits.wall, max_output: 0 };
+        let args: Vec<OsString> = plan.args.iter().map(OsString::from).collect();
+        let mut encoding = self.runner.start(&args, run)?;
+        let pcm = encoding.take_pcm();
+        let waveforms = AbortOnDropHandle::new(tokio::spawn(reduce(pcm, plan.pcm)));
+        let progress = relay(encoding.progress(), plan.duration, tracker);
+        let finished = tokio::select! {
+            finished = encoding.finish(limits.wall, limits.stall) => finished,
+            () = progress => unreachable!("the relay of progress does not end"),
+        };
+        let waveforms = waveforms
+            .await
+            .map_err(|_| Failure::new(FailureCode::Internal, "the waveform could not be made"))?;
+        Ok((finished, waveforms))
+    }
+
+    fn encoder(&self) -> Encoder {
+        if self.host.gpu { Encoder::Nvenc } else { Encoder::X264(self.config.x264_preset.clone()) }
+    }
+}
+
+/// Tells the tracker what FFmpeg tells, for ever.
+async fn relay(mut ticks: watch::Receiver<Tick>, duration: Option<f64>, tracker: &Tracker) {
+    while ticks.changed().await.is_ok() {
+        let tick = *ticks.borrow_and_update();
+        let made = tick.out_time.as_secs_f64();
+        // Without a known duration there is no share, but life all the same.
+        let share = duration.filter(|seconds| *seconds > 0.0).map_or(0.0, |all| made / all);
+        tracker.encoded(share as f32, tick.speed);
+    }
+    std::future::pending().await
+}
+
+/// Reads PCM as it comes and keeps nothing of it but the waveforms.
+async fn reduce(source: Option<impl AsyncRead + Unpin>, pcm: Option<Pcm>) -> Vec<Waveform> {
+    let (Some(mut source), Some(pcm)) = (source, pcm) else { return Vec::new() };
+    let mut reducer = Reducer::new(pcm.sample_rate, pcm.channels as usize, &ZOOMS);
+    let mut buffer = vec![0; 64 * 1024];
+    while let Ok(count @ 1..) = source.read(&mut buffer).await {
+        reducer.push(&buffer[..count]);
+    }
+    reducer.finish()
 }

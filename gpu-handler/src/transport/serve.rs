@@ -18,7 +18,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use axum::{
     Json, Router,
     body::Bytes,
-    extract::{DefaultBodyLimit, Path, Request, State},
+    extract::{DefaultBodyLimit, Path, Request, State, rejection::BytesRejection},
     http::{StatusCode, header::AUTHORIZATION},
     middleware::{self, Next},
     response::{IntoResponse, Response},
@@ -137,11 +137,21 @@ async fn authorize(State(server): State<Server>, request: Request, next: Next) -
     }
 }
 
-async fn run(State(server): State<Server>, body: Bytes) -> Result<Json<JobAnswer>, Refusal> {
-    let spec = read_job(&body)?;
+async fn run(
+    State(server): State<Server>,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Json<JobAnswer>, Refusal> {
+    let spec = match body {
+        Ok(body) => read_job(&body)?,
+        Err(error) if error.status() == StatusCode::PAYLOAD_TOO_LARGE => {
+            return Err(ProblemCode::BodyTooLarge.into());
+        }
+        Err(error) => return Err(invalid(error.body_text())),
+    };
     server.engine.check(&spec).map_err(|failure| invalid(failure.to_string()))?;
     let id = Uuid::now_v7().simple().to_string();
-    let room = server.engine.config().queue + server.slots.available_permits();
+    let config = server.engine.config();
+    let room = config.queue + config.concurrency;
     let (admission, id, stop) = server.jobs.admit(&id, (spec.media_id, spec.attempt), room);
     match admission {
         Admission::New => server.begin(id.clone(), spec, stop),
