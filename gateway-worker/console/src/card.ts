@@ -2,7 +2,7 @@
 
 import { address } from './app.ts';
 import { h, icon, set, text } from './dom.ts';
-import { ago, bytes, clock, percent } from './format.ts';
+import { ago, bytes, clock, percent, words } from './format.ts';
 import { title, view, type Upload } from './state.ts';
 import type { Media } from './types.ts';
 
@@ -38,7 +38,8 @@ export class Card {
     set(this.#badge, { 'data-tone': tone });
     text(this.#length, summary ? clock(summary.duration) : '');
     const size = media.source?.size ?? media.size;
-    const meta = [size === undefined ? '' : bytes(size), ago(media.createdAt, now)];
+    const code = tone === 'bad' ? words(media.error?.code ?? '') : '';
+    const meta = [code || (size === undefined ? '' : bytes(size)), ago(media.createdAt, now)];
     text(this.#meta, meta.filter(Boolean).join(' · '));
     this.#bar.hidden = tone !== 'busy';
     this.#bar.classList.toggle('unmeasured', share === undefined);

@@ -39,11 +39,13 @@ export class Deliveries {
 
   #row(item: Delivery): HTMLElement {
     const last = item.attempts.at(-1);
-    const outcome = last ? (last.status ? `HTTP ${last.status}` : (last.error ?? 'no answer')) : '';
+    const now = new Date();
+    const next = item.state === 'pending' && last && item.nextAttemptAt;
     const note = [
       count(item.attempts.length, 'attempt'),
-      outcome,
-      last ? ago(last.at, new Date()) : '',
+      last ? (last.status ? `HTTP ${last.status}` : (last.error ?? 'no answer')) : '',
+      last ? ago(last.at, now) : '',
+      next ? `next ${ago(next, now)}` : '',
     ];
     return h(
       'li',
@@ -53,7 +55,7 @@ export class Deliveries {
         {},
         h('strong', {}, item.type),
         h('span', { class: 'state' }, words(item.state)),
-        h('small', { title: item.url ?? null }, note.filter(Boolean).join(' · ')),
+        h('small', { title: `To ${item.endpointId}${last?.response ? `: ${last.response}` : ''}` }, note.filter(Boolean).join(' · ')),
       ),
       button('Redeliver', () => void this.#redeliver(item), { icon: 'send', bare: true }),
     );
@@ -61,7 +63,7 @@ export class Deliveries {
 
   async #redeliver(item: Delivery): Promise<void> {
     try {
-      await this.api.redeliver(this.id, item.id);
+      await this.api.redeliver(this.id, item.messageId);
       notice(`${item.type} is sent again.`);
       await this.load();
     } catch (error) {

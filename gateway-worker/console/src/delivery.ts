@@ -5,19 +5,22 @@ export interface DeliveryAttempt {
   /** HTTP status of the endpoint's answer, if there was one. */
   status?: number;
   error?: string;
+  durationMs?: number;
+  /** The beginning of the answer's body. */
+  response?: string;
 }
 
 export interface Delivery {
   /** The `webhook-id` of the message. */
-  id: string;
+  messageId: string;
   /** Such as `media.ready`. */
   type: string;
-  sequence?: number;
+  /** Its number within the media. */
+  sequence: number;
   /** Where it goes. */
-  url?: string;
-  endpointId?: string;
-  /** `pending`, `delivered`, `failed`, … */
-  state: string;
+  endpointId: string;
+  /** `disabled`: not tried any more, because the endpoint is disabled or gone. */
+  state: 'pending' | 'delivered' | 'failed' | 'disabled';
   attempts: DeliveryAttempt[];
   /** When the next attempt is due, while it is pending. */
   nextAttemptAt?: string;

@@ -44,7 +44,7 @@ export function speed(value: number): string {
 
 const relative = new Intl.RelativeTimeFormat('en', { numeric: 'auto', style: 'short' });
 
-/** How long ago `iso` was: `3 min. ago`, `yesterday`. */
+/** How far `iso` is from now: `3 min. ago`, `yesterday`, `in 5 min.`. */
 export function ago(iso: string, now: Date): string {
   const seconds = (Date.parse(iso) - now.getTime()) / 1000;
   if (Number.isNaN(seconds)) return '';
@@ -58,7 +58,7 @@ export function ago(iso: string, now: Date): string {
   for (const [unit, length] of steps) {
     if (Math.abs(seconds) >= length) return relative.format(Math.trunc(seconds / length), unit);
   }
-  return 'just now';
+  return seconds > 0 ? 'soon' : 'just now';
 }
 
 /** A stable code as words: `unsupported_media` → `Unsupported media`. */

@@ -25,6 +25,8 @@ const main = document.querySelector('main') ?? document.body;
 const tools = document.querySelector('#tools') ?? document.body;
 const theme = button('Light or dark', toggleTheme, { icon: 'theme', bare: true });
 
+// A link with a key, followed in a tab that is open already.
+window.addEventListener('hashchange', () => location.hash.startsWith('#key=') && location.reload());
 startTheme();
 mountToasts(document.body);
 start();

@@ -1,7 +1,7 @@
 // One media, large: its progress or its player, its waveform, what can be done with it.
 
 import { Problem } from './api.ts';
-import { cancel, copy, remove, retry, type App } from './app.ts';
+import { cancel, remove, retry, type App } from './app.ts';
 import { Deliveries } from './deliveries.ts';
 import { button, h, set, text } from './dom.ts';
 import { follow } from './events.ts';
@@ -9,6 +9,7 @@ import { factsView } from './facts.ts';
 import { clock, percent } from './format.ts';
 import type { Player } from './player.ts';
 import { Screen } from './screen.ts';
+import { SignedLink } from './signed-link.ts';
 import { isActive, title, view } from './state.ts';
 import { announce } from './toast.ts';
 import type { Media, Playback } from './types.ts';
@@ -30,9 +31,7 @@ export class Stage {
   #bar = h('div', { class: 'bar', 'aria-hidden': 'true' }, h('i'));
   #note = h('p', { class: 'panel-note' });
   #facts = h('div');
-  #url = h('input', { class: 'url', readonly: true, 'aria-label': 'Signed playback URL', spellcheck: 'false' });
-  #link = h('div', { class: 'signed', hidden: true });
-  #until = h('small');
+  #link: SignedLink;
   #retry: HTMLButtonElement;
   #cancel: HTMLButtonElement;
   #deliveries: Deliveries;
@@ -52,17 +51,12 @@ export class Stage {
       retry: withMedia(retry),
       sendAgain: withMedia(async (_, media) => app.uploads.again(media)),
     });
+    this.#link = new SignedLink(app.api, id);
     this.#deliveries = new Deliveries(app.api, id);
     this.#retry = button('Retry', withMedia(retry), { icon: 'retry' });
     this.#cancel = button('Cancel', withMedia(cancel), { icon: 'stop' });
     this.#frame.append(this.#screen.element, this.#ribbon);
     this.#view.append(this.#frame);
-    const copyUrl = button('Copy URL', () => void copy(this.#url.value, 'Signed URL'), {
-      icon: 'copy',
-      kind: 'primary',
-    });
-    this.#url.addEventListener('focus', () => this.#url.select());
-    this.#link.append(h('div', {}, this.#url, copyUrl), this.#until);
     this.element = h(
       'section',
       { class: 'stage', 'aria-labelledby': 'stage-title' },
@@ -77,7 +71,7 @@ export class Stage {
           button('Close', onClose, { icon: 'close', bare: true }),
         ),
         h('div', { class: 'panel-progress' }, this.#bar, this.#note),
-        this.#link,
+        this.#link.element,
         h(
           'div',
           { class: 'actions' },
@@ -109,6 +103,7 @@ export class Stage {
 
   destroy(): void {
     for (const stop of this.#stop) stop();
+    document.title = 'Reelmill';
     this.#dropPlayer();
     this.#screen.destroy();
     this.element.remove();
@@ -128,6 +123,7 @@ export class Stage {
     set(this.#note.parentElement ?? this.#note, {
       hidden: tone !== 'busy' || !this.#player,
     });
+    document.title = `${share === undefined ? '' : `${percent(share)} · `}${title(media)} – Reelmill`;
     if (label !== this.#lastLabel) {
       if (this.#lastLabel) announce(`${title(media)}: ${label}`);
       this.#lastLabel = label;
@@ -148,11 +144,11 @@ export class Stage {
     if (this.#playing?.attempt !== media.attempts) this.#dropPlayer();
     this.#playing = { attempt: media.attempts, complete };
     try {
-      const playback = await this.app.api.playback(this.id);
+      const playback = await this.#link.fetch();
       // The player is large and needed only now; the page shows at once without it.
       const { Player } = await import('./player.ts');
       if (this.#playing?.attempt !== media.attempts) return;
-      this.#showLink(playback);
+      this.#link.show(playback);
       if (!this.#player) this.#startPlayer(Player, playback);
       if (complete) await this.#finish(media, playback);
     } catch (error) {
@@ -168,8 +164,8 @@ export class Stage {
       available: (seconds, live) =>
         this.#say(live ? `Playing while it is made: ${clock(seconds)} so far` : ''),
       renew: async () => {
-        const renewed = await this.app.api.playback(this.id);
-        this.#showLink(renewed);
+        const renewed = await this.#link.fetch();
+        this.#link.show(renewed);
         return renewed;
       },
       failed: (message) => this.#say(message),
@@ -203,15 +199,9 @@ export class Stage {
     this.#player?.element.remove();
     this.#player = undefined;
     this.#screen.element.hidden = false;
-    this.#link.hidden = true;
+    this.#link.hide();
     this.#frame.classList.remove('audio');
     this.#say('');
-  }
-
-  #showLink(playback: Playback): void {
-    this.#url.value = playback.hls;
-    this.#link.hidden = false;
-    text(this.#until, `HLS · valid until ${new Date(playback.expiresAt).toLocaleString()}`);
   }
 
   #say(message: string): void {

@@ -39,6 +39,8 @@ describe('format', () => {
     expect(format.ago('2026-11-21T09:59:30Z', now)).toBe('just now');
     expect(format.ago('2026-11-21T09:57:00Z', now)).toBe('3 min. ago');
     expect(format.ago('2026-11-20T09:00:00Z', now)).toBe('yesterday');
+    expect(format.ago('2026-11-21T10:00:05Z', now)).toBe('soon');
+    expect(format.ago('2026-11-21T10:05:00Z', now)).toBe('in 5 min.');
     expect(format.ago('never', now)).toBe('');
   });
 
