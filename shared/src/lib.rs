@@ -31,6 +31,7 @@ pub mod problem;
 pub mod secret;
 pub mod segment;
 pub mod storyboard;
+pub mod subtitle;
 pub mod token;
 pub mod waveform;
 pub mod webhook;
