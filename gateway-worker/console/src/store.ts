@@ -38,6 +38,8 @@ export class Store {
   progress(event: ProgressEvent): void {
     const media = this.#media.get(event.mediaId);
     if (!media || media.attempts > event.attempt) return;
+    // What has come to rest does not move again without a word from the gateway.
+    if (media.status === 'ready' || media.status === 'failed') return;
     const { stage, percent, speed, etaSeconds } = event;
     const progress = {
       stage,
