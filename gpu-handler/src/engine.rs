@@ -49,6 +49,8 @@ pub struct Done {
     pub report: JobReport,
     /// What FFmpeg wrote to stderr.
     pub log: String,
+    /// FFmpeg's largest resident memory, in bytes; 0 if it was not started.
+    pub peak_memory: u64,
 }
 
 /// What is known of a job even when it is stopped half-way.
@@ -56,6 +58,7 @@ pub struct Done {
 struct Notes {
     metrics: Metrics,
     log: Log,
+    peak_memory: u64,
 }
 
 impl Engine {
@@ -127,7 +130,7 @@ impl Engine {
             outcome: outcome.unwrap_or_else(|error| Outcome::Failed { error }),
             metrics: notes.metrics,
         };
-        Done { report, log: notes.log.text() }
+        Done { report, log: notes.log.text(), peak_memory: notes.peak_memory }
     }
 
     async fn attempt(

@@ -88,6 +88,7 @@ const SIGNS: &[(&str, FailureCode, &str)] = {
             "a codec has no decoder here",
         ),
         ("Unknown/unsupported AVCodecID", UnsupportedCodec, "a codec is not known here"),
+        ("Cannot determine format of input", CorruptMedia, "nothing in the file can be decoded"),
         ("Invalid data found", CorruptMedia, "the file is damaged"),
         ("Error while decoding", CorruptMedia, "the file is damaged"),
         ("could not find codec parameters", CorruptMedia, "the file is damaged"),

@@ -36,7 +36,7 @@ pub async fn run(engine: &Engine, spec: &JobSpec, stop: &Stop) -> JobReport {
     let tracker = Arc::new(Tracker::new(spec.media_id, spec.attempt));
     let reporter = engine.reporter(spec);
     let work = async {
-        let Done { report, log } = engine.run(spec, &tracker, stop).await;
+        let Done { report, log, .. } = engine.run(spec, &tracker, stop).await;
         if let Outcome::Failed { .. } = report.outcome {
             eprint!("{log}");
         }

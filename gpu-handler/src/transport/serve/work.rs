@@ -34,7 +34,7 @@ impl Server {
                 reporter.heartbeat(progress, &stop).await;
             }))
         });
-        let Done { report, log } = self.attempt(id, spec, stop, &tracker).await;
+        let Done { report, log, .. } = self.attempt(id, spec, stop, &tracker).await;
         let completed = match &report.outcome {
             Outcome::Completed { .. } => true,
             Outcome::Failed { error } => {
@@ -85,5 +85,5 @@ fn failed(spec: &JobSpec, error: Failure) -> Done {
         outcome: Outcome::Failed { error },
         metrics: Metrics::default(),
     };
-    Done { report, log: String::new() }
+    Done { report, log: String::new(), peak_memory: 0 }
 }
