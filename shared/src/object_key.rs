@@ -8,6 +8,8 @@
 //! Outputs lie under their attempt, and publishing is a pointer to an attempt, so a late attempt
 //! can overwrite nothing that is being played.
 
+mod layout;
+
 use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};

@@ -64,10 +64,10 @@ pub struct Reducer {
 impl Reducer {
     /// For samples of `channels` channels (at least 1), to be made into `zooms`, each of which
     /// divides the next.
-    pub fn new(sample_rate: u32, channels: u32, zooms: &[u32]) -> Self {
+    pub fn new(sample_rate: u32, channels: usize, zooms: &[u32]) -> Self {
         let samples_per_pixel = zooms.first().copied().unwrap_or(ZOOMS[0]);
         Self {
-            channels: channels.max(1) as usize,
+            channels: channels.max(1),
             waveform: Waveform { sample_rate, samples_per_pixel, pixels: Vec::new() },
             zooms: zooms.to_vec(),
             pixel: Pixel::EMPTY,

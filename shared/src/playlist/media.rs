@@ -44,12 +44,13 @@ impl MediaPlaylist {
         Self { container, nominal_seconds: nominal.get(), segments: Vec::new(), ended: false }
     }
 
-    /// A complete playlist of WebVTT segments that last `seconds` each.
-    pub fn web_vtt(nominal: SegmentSeconds, seconds: &[f64]) -> Self {
+    /// A complete playlist of WebVTT segments that last `seconds` each. Subtitles may have a target
+    /// duration of their own (RFC 8216 section 6.2.4).
+    pub fn web_vtt(seconds: &[f64]) -> Self {
         let segment = |&seconds| Segment { seconds, bytes: 0, key_frame_bytes: None };
         Self {
             container: Container::WebVtt,
-            nominal_seconds: nominal.get(),
+            nominal_seconds: 1,
             segments: seconds.iter().map(segment).collect(),
             ended: true,
         }

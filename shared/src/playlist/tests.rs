@@ -87,7 +87,7 @@ fn i_frames() {
     assert_snapshot!(playlist.i_frames().expect("key frames"));
     playlist.segments[1].key_frame_bytes = None;
     assert_eq!(playlist.i_frames(), None);
-    assert_eq!(MediaPlaylist::web_vtt(SegmentSeconds::default(), &[4.0]).i_frames(), None);
+    assert_eq!(MediaPlaylist::web_vtt(&[4.0]).i_frames(), None);
 }
 
 #[test]
