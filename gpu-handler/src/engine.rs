@@ -7,19 +7,15 @@
 mod encode;
 mod probe;
 mod source;
+mod workplace;
 
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{path::Path, sync::Arc};
 
 use jiff::Timestamp;
 use reelmill_shared::job::{
     Failure, FailureCode, JOB_VERSION, JobReport, JobSpec, Metrics, Outcome, Stage,
 };
 use reqwest::Client;
-use tempfile::TempDir;
 use tokio::time::Instant;
 
 use crate::{
@@ -69,6 +65,12 @@ impl Engine {
         Self { config: Arc::new(config), host, runner, client, local_files }
     }
 
+    /// Removes what handlers left in the work directory that were killed. To be called once, before
+    /// this process has an engine.
+    pub fn sweep(config: &Config) {
+        workplace::sweep(&config.work_dir);
+    }
+
     /// Its configuration.
     pub fn config(&self) -> &Config {
         &self.config
@@ -114,11 +116,11 @@ impl Engine {
         let mut notes = Notes::default();
         notes.metrics.started_at = Some(Timestamp::now());
         notes.metrics.input_bytes = spec.input.size;
-        let outcome = match self.workplace() {
+        let outcome = match workplace::make(&self.config.work_dir) {
             Ok(work) => {
                 let attempt = self.attempt(spec, work.path(), started, tracker, &mut notes);
                 let outcome = stop.or(attempt).await;
-                clear(work).await;
+                workplace::clear(work).await;
                 outcome
             }
             Err(failure) => Err(failure),
@@ -152,27 +154,4 @@ impl Engine {
         let job = encode::Job { spec, info, work, storage: Arc::new(storage), started };
         self.encode(job, tracker, notes).await
     }
-
-    fn workplace(&self) -> Result<TempDir, Failure> {
-        tempfile::Builder::new().prefix("reelmill-job-").tempdir_in(&self.config.work_dir).map_err(
-            |error| {
-                let message = format!("no work directory could be made ({})", error.kind());
-                Failure::new(FailureCode::Internal, message)
-            },
-        )
-    }
-}
-
-/// Removes a job's directory. FFmpeg, just killed, may still be writing its last file.
-async fn clear(work: TempDir) {
-    let path: PathBuf = work.keep();
-    for wait in [0, 20, 100, 500, 2000] {
-        tokio::time::sleep(Duration::from_millis(wait)).await;
-        match tokio::fs::remove_dir_all(&path).await {
-            Ok(()) => return,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return,
-            Err(error) => tracing::debug!(%error, "work directory not yet removed"),
-        }
-    }
-    tracing::error!("a work directory could not be removed");
 }

@@ -76,7 +76,12 @@ impl Ending {
                 (FailureCode::Internal, "FFmpeg was killed, probably for want of memory")
             }
             Self::Signal(_) => (FailureCode::Internal, "FFmpeg crashed on this file"),
-            Self::Success | Self::Code(_) => return log.diagnose(),
+            Self::Success | Self::Code(_) => {
+                return log.diagnose().unwrap_or_else(|| {
+                    let message = "FFmpeg failed for a reason that it did not name";
+                    Failure::new(FailureCode::Internal, message)
+                });
+            }
         };
         Failure::new(code, message)
     }

@@ -18,6 +18,7 @@ pub mod fetch;
 pub mod ffmpeg;
 pub mod host;
 pub mod jobs;
+pub mod publish;
 pub mod reporter;
 pub mod sandbox;
 pub mod stop;

@@ -94,6 +94,7 @@ async fn serve_jobs() -> Result<ExitCode, Error> {
     if config.webhook_secrets.is_none() {
         return Err("HANDLER_WEBHOOK_SECRET must be set".into());
     }
+    Engine::sweep(&config);
     let listener = serve::listen(config.listen).await?;
     let server = serve::Server::new(engine(config, false).await?, key);
     server.serve(listener, stopped()?).await?;

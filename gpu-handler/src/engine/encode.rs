@@ -135,7 +135,7 @@ async fn relay(mut ticks: watch::Receiver<Tick>, duration: Option<f64>, tracker:
 /// Reads PCM as it comes and keeps nothing of it but the waveforms.
 async fn reduce(source: Option<impl AsyncRead + Unpin>, pcm: Option<Pcm>) -> Vec<Waveform> {
     let (Some(mut source), Some(pcm)) = (source, pcm) else { return Vec::new() };
-    let mut reducer = Reducer::new(pcm.sample_rate, pcm.channels, &ZOOMS);
+    let mut reducer = Reducer::new(pcm.sample_rate, pcm.channels as usize, &ZOOMS);
     let mut buffer = vec![0; 64 * 1024];
     while let Ok(count @ 1..) = source.read(&mut buffer).await {
         reducer.push(&buffer[..count]);

@@ -60,14 +60,12 @@ fn arguments() -> Vec<OsString> {
 }
 
 /// A file that ffprobe cannot open is no media to us, unless the handler itself is to blame.
-fn refusal(diagnosis: Failure) -> Failure {
-    let ours = diagnosis.message.contains("disk") || diagnosis.message.contains("sandbox");
-    match diagnosis.code {
-        FailureCode::UnsupportedMedia | FailureCode::UnsupportedCodec => diagnosis,
-        FailureCode::Internal if ours => diagnosis,
-        _ => Failure::new(
-            FailureCode::UnsupportedMedia,
-            "the source is no video or audio file that can be read",
-        ),
-    }
+fn refusal(diagnosis: Option<Failure>) -> Failure {
+    use FailureCode::{Internal, UnsupportedCodec, UnsupportedMedia};
+    diagnosis
+        .filter(|failure| matches!(failure.code, UnsupportedMedia | UnsupportedCodec | Internal))
+        .unwrap_or_else(|| {
+            let message = "the source is no video or audio file that can be read";
+            Failure::new(UnsupportedMedia, message)
+        })
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use reelmill_shared::job::{Failure, FailureCode, Input};
 
-use super::Engine;
+use super::{Engine, workplace};
 use crate::{
     fetch::{Options, fetch},
     tracker::Tracker,
@@ -12,9 +12,6 @@ use crate::{
 
 /// What the source is called in the work directory, whatever its owner calls it.
 pub(super) const NAME: &str = "source";
-
-/// Room that a job needs besides twice its source: init segments, pictures, logs.
-const DISK_MARGIN: u64 = 256 << 20;
 
 impl Engine {
     /// Puts the source at [`NAME`] below `work`.
@@ -32,7 +29,7 @@ impl Engine {
             let message = format!("the source has {} bytes, at most {most}", input.size);
             return Err(Failure::new(FailureCode::LimitExceeded, message));
         }
-        check_disk(work, input.size)?;
+        workplace::check_room(work, input.size)?;
         let target = work.join(NAME);
         if input.url.scheme() == "file" {
             return link(input, &target);
@@ -54,17 +51,4 @@ fn link(input: &Input, target: &Path) -> Result<(), Failure> {
         return Err(Failure::new(FailureCode::SourceMismatch, message));
     }
     std::os::unix::fs::symlink(path, target).map_err(unreadable)
-}
-
-fn check_disk(work: &Path, size: u64) -> Result<(), Failure> {
-    let needed = size.saturating_mul(2).saturating_add(DISK_MARGIN);
-    let free = rustix::fs::statvfs(work).map(|disk| disk.f_bavail.saturating_mul(disk.f_frsize));
-    // A file system that cannot tell is not held against the job.
-    match free {
-        Ok(free) if free < needed => Err(Failure::new(
-            FailureCode::Internal,
-            "the handler's disk has too little room for this source",
-        )),
-        _ => Ok(()),
-    }
 }

@@ -1,0 +1,88 @@
+//! The directory of a job: made for it alone, with room enough, and gone when the job is over.
+
+use std::{path::Path, time::Duration};
+
+use reelmill_shared::job::{Failure, FailureCode};
+use tempfile::TempDir;
+
+const PREFIX: &str = "reelmill-job-";
+/// Room that a job needs besides twice its source: init segments, pictures, logs.
+const MARGIN: u64 = 256 << 20;
+
+/// Makes a directory below `root`; its name tells which process it belongs to.
+pub(super) fn make(root: &Path) -> Result<TempDir, Failure> {
+    let prefix = format!("{PREFIX}{}-", std::process::id());
+    tempfile::Builder::new().prefix(&prefix).tempdir_in(root).map_err(|error| {
+        let message = format!("no work directory could be made ({})", error.kind());
+        Failure::new(FailureCode::Internal, message)
+    })
+}
+
+/// Removes a job's directory. FFmpeg, just killed, may still be writing its last file.
+pub(super) async fn clear(work: TempDir) {
+    let path = work.keep();
+    for wait in [0, 20, 100, 500, 2000] {
+        tokio::time::sleep(Duration::from_millis(wait)).await;
+        match tokio::fs::remove_dir_all(&path).await {
+            Ok(()) => return,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return,
+            Err(error) => tracing::debug!(%error, "work directory not yet removed"),
+        }
+    }
+    tracing::error!("a work directory could not be removed");
+}
+
+/// Removes what processes left behind that were killed and could not.
+pub(super) fn sweep(root: &Path) {
+    for entry in std::fs::read_dir(root).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let owner = name.to_str().and_then(|name| name.strip_prefix(PREFIX)?.split('-').next());
+        let Some(owner) = owner.and_then(|owner| owner.parse::<u32>().ok()) else { continue };
+        // Our own id can only be that of a process before us.
+        if owner == std::process::id() || !Path::new("/proc").join(owner.to_string()).exists() {
+            tracing::info!(owner, "removing the directory of a job that was cut off");
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
+/// Whether there is room for a source of `size` bytes and what is made of it.
+pub(super) fn check_room(work: &Path, size: u64) -> Result<(), Failure> {
+    let needed = size.saturating_mul(2).saturating_add(MARGIN);
+    let free = rustix::fs::statvfs(work).map(|disk| disk.f_bavail.saturating_mul(disk.f_frsize));
+    // A file system that cannot tell is not held against the job.
+    match free {
+        Ok(free) if free < needed => Err(Failure::new(
+            FailureCode::Internal,
+            "the handler's disk has too little room for this source",
+        )),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn sweeps_what_nobody_owns() {
+        let root = tempfile::tempdir().expect("a directory");
+        // Beyond the largest process id of Linux.
+        for name in ["reelmill-job-4194305-abc", "reelmill-job-1-abc", "other-4194305-abc"] {
+            std::fs::create_dir(root.path().join(name)).expect("made");
+        }
+        sweep(root.path());
+        let mine = make(root.path()).expect("made");
+        let left = || std::fs::read_dir(root.path()).expect("listed").count();
+        assert_eq!(left(), 3);
+        clear(mine).await;
+        assert_eq!(left(), 2);
+    }
+
+    #[test]
+    fn wants_room() {
+        let refused = check_room(Path::new("/tmp"), u64::MAX / 4).expect_err("no such disk");
+        assert_eq!((refused.code, refused.transient), (FailureCode::Internal, true));
+        assert_eq!(check_room(Path::new("/tmp"), 1), Ok(()));
+    }
+}

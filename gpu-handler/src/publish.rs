@@ -1,0 +1,145 @@
+//! Uploads what FFmpeg makes while it makes it, and publishes playlists as they grow.
+//!
+//! * [`Publisher::watch`] runs beside FFmpeg: it takes up each segment that FFmpeg's own playlists
+//!   name as finished, stores it, removes it here, and then publishes the grown playlist.
+//! * [`Publisher::finish`] runs when FFmpeg has ended well: final playlists with measured
+//!   bandwidths, subtitles, pictures, waveforms and `metadata.json`.
+//!
+//! Nothing names an output that is not stored yet. At most [`UPLOADS`] files are in memory at once,
+//! however long the source is.
+
+mod extras;
+mod finale;
+mod rendition;
+mod upload;
+
+use std::{future::Future, path::PathBuf, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use futures::{StreamExt, stream::FuturesUnordered};
+use reelmill_shared::{job::Failure, object_key::OutputPath, plan::Plan, playlist::Multivariant};
+use tokio::time::{Instant, MissedTickBehavior};
+
+use crate::storage::Storage;
+pub use finale::{Finale, Published};
+use rendition::Rendition;
+use upload::{Done, Upload};
+
+/// Files that are uploaded at the same time.
+const UPLOADS: usize = 6;
+/// How often FFmpeg's playlists are looked at.
+const LOOK: Duration = Duration::from_millis(200);
+/// The least time between two writes of one playlist: R2 takes one write a second per key.
+const REWRITE: Duration = Duration::from_millis(1100);
+
+/// The outputs of one job on their way into storage.
+pub struct Publisher {
+    plan: Plan,
+    storage: Arc<dyn Storage>,
+    /// The directory that FFmpeg works in.
+    out: PathBuf,
+    renditions: Vec<Rendition>,
+    uploads: FuturesUnordered<Upload>,
+    playable: bool,
+}
+
+impl Publisher {
+    /// A publisher of what `plan` makes in the directory `out`.
+    pub fn new(plan: Plan, out: PathBuf, storage: Arc<dyn Storage>) -> Self {
+        let video = plan.video.iter().map(|output| (&output.directory, true));
+        let audio = plan.audio.iter().map(|output| (&output.directory, false));
+        let renditions = video
+            .chain(audio)
+            .map(|(directory, is_video)| Rendition::new(directory, is_video, &plan))
+            .collect();
+        Self { plan, storage, out, renditions, uploads: FuturesUnordered::new(), playable: false }
+    }
+
+    /// Stores segments and publishes growing playlists until `over` is ready and all that FFmpeg
+    /// has finished by then is stored. Calls `playable` once, when a player could begin.
+    ///
+    /// # Errors
+    /// Those of the storage; `internal` if FFmpeg's files cannot be read.
+    pub async fn watch(
+        &mut self,
+        over: impl Future<Output = ()>,
+        playable: impl Fn(),
+    ) -> Result<(), Failure> {
+        let mut over = std::pin::pin!(over);
+        let mut ended = false;
+        let mut look = tokio::time::interval(LOOK);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            self.start_uploads(ended);
+            if ended && self.uploads.is_empty() {
+                return Ok(());
+            }
+            tokio::select! {
+                Some(done) = self.uploads.next() => self.settle(done?, &playable),
+                _ = look.tick(), if !ended => self.look().await?,
+                () = &mut over, if !ended => {
+                    ended = true;
+                    self.look().await?;
+                }
+            }
+        }
+    }
+
+    /// Takes note of the segments that FFmpeg has finished.
+    async fn look(&mut self) -> Result<(), Failure> {
+        for rendition in &mut self.renditions {
+            rendition.look(&self.out).await?;
+        }
+        Ok(())
+    }
+
+    /// Fills the free places: playlists first, as they are small and somebody waits for them. After
+    /// the end only segments remain to be stored; the final playlists follow.
+    fn start_uploads(&mut self, ended: bool) {
+        if !ended {
+            let now = Instant::now();
+            for (number, rendition) in self.renditions.iter_mut().enumerate() {
+                if let Some((path, body)) = rendition.due(now) {
+                    self.uploads.push(upload::playlist(&self.storage, number, path, body));
+                }
+            }
+            if !self.playable && self.renditions.iter().all(Rendition::published) {
+                self.playable = true;
+                let body = Bytes::from(self.provisional().to_string());
+                let path = OutputPath::main_playlist();
+                self.uploads.push(upload::main(&self.storage, path, body));
+            }
+        }
+        // The first segments of all renditions before the second of any.
+        while self.uploads.len() < UPLOADS {
+            let waiting = self.renditions.iter_mut().enumerate();
+            let next =
+                waiting.filter(|(_, rendition)| rendition.waits()).min_by_key(|(_, r)| r.started());
+            let Some((number, rendition)) = next else { break };
+            let Some(job) = rendition.next_job(&self.out) else { break };
+            self.uploads.push(upload::segment(&self.storage, number, job));
+        }
+    }
+
+    fn settle(&mut self, done: Done, playable: &impl Fn()) {
+        match done {
+            Done::Segment { rendition, number, segment, codec } => {
+                self.renditions[rendition].stored(number, segment, codec);
+            }
+            Done::Playlist { rendition } => self.renditions[rendition].written(),
+            Done::Main => playable(),
+        }
+    }
+
+    /// The multivariant playlist while nothing is measured yet.
+    fn provisional(&self) -> Multivariant {
+        let mut playlist = Multivariant::provisional(&self.plan);
+        for (variant, rendition) in playlist.video.iter_mut().zip(&self.renditions) {
+            variant.codec = rendition.codec().map(str::to_owned);
+        }
+        playlist
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,87 @@
+//! Single uploads, each of which holds one file in memory.
+
+use std::{io, path::Path, sync::Arc};
+
+use bytes::Bytes;
+use futures::{FutureExt, future::BoxFuture};
+use reelmill_shared::{
+    job::{Failure, FailureCode, SegmentFormat},
+    object_key::OutputPath,
+    playlist::Segment,
+    segment::{first_key_frame, video_codec},
+};
+
+use super::rendition::SegmentJob;
+use crate::storage::Storage;
+
+/// An upload under way.
+pub(super) type Upload = BoxFuture<'static, Result<Done, Failure>>;
+
+/// What an upload has done.
+pub(super) enum Done {
+    /// A segment is stored, and its codec known if it told one.
+    Segment { rendition: usize, number: usize, segment: Segment, codec: Option<String> },
+    /// A rendition's playlist is stored.
+    Playlist { rendition: usize },
+    /// The multivariant playlist is stored.
+    Main,
+}
+
+/// Stores a segment, then removes its file.
+pub(super) fn segment(storage: &Arc<dyn Storage>, rendition: usize, job: SegmentJob) -> Upload {
+    let storage = Arc::clone(storage);
+    async move {
+        let SegmentJob { number, seconds, file, path, init, format, is_video } = job;
+        let mut codec = None;
+        if let Some((file, path)) = init {
+            let body = read(&file).await?;
+            codec = video_codec(format, &body).filter(|_| is_video);
+            storage.put(&path, body).await?;
+        }
+        let body = read(&file).await?;
+        let key_frame = is_video.then(|| first_key_frame(format, &body)).flatten();
+        if is_video && number == 0 && format == SegmentFormat::Ts {
+            codec = video_codec(format, &body);
+        }
+        let segment = Segment {
+            seconds,
+            bytes: body.len() as u64,
+            key_frame_bytes: key_frame.map(|frame| frame.end),
+        };
+        storage.put(&path, body).await?;
+        if let Err(error) = tokio::fs::remove_file(&file).await {
+            // Disk space only; the directory goes with the job.
+            tracing::debug!(%error, "a stored segment could not be removed");
+        }
+        Ok(Done::Segment { rendition, number, segment, codec })
+    }
+    .boxed()
+}
+
+/// Stores a rendition's playlist.
+pub(super) fn playlist(
+    storage: &Arc<dyn Storage>,
+    rendition: usize,
+    path: OutputPath,
+    body: Bytes,
+) -> Upload {
+    let storage = Arc::clone(storage);
+    async move { storage.put(&path, body).await.map(|()| Done::Playlist { rendition }) }.boxed()
+}
+
+/// Stores the multivariant playlist.
+pub(super) fn main(storage: &Arc<dyn Storage>, path: OutputPath, body: Bytes) -> Upload {
+    let storage = Arc::clone(storage);
+    async move { storage.put(&path, body).await.map(|()| Done::Main) }.boxed()
+}
+
+/// Reads a file that FFmpeg wrote.
+pub(super) async fn read(file: &Path) -> Result<Bytes, Failure> {
+    tokio::fs::read(file).await.map(Bytes::from).map_err(|error| unreadable(&error))
+}
+
+/// FFmpeg's files are ours: failing to read one is the handler's fault.
+pub(super) fn unreadable(error: &io::Error) -> Failure {
+    let message = format!("an output of FFmpeg cannot be read ({})", error.kind());
+    Failure::new(FailureCode::Internal, message)
+}

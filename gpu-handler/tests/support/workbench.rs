@@ -1,0 +1,89 @@
+//! An engine on this machine, for jobs from file to directory.
+
+use std::path::{Path, PathBuf};
+
+use gpu_handler::{
+    client::client,
+    config::Config,
+    engine::{Done, Engine},
+    ffmpeg::Runner,
+    host::Host,
+    stop::Stop,
+    tracker::Tracker,
+};
+use reelmill_shared::{
+    id::MediaId,
+    job::{Input, JobSpec, OutputTarget, Pipeline},
+};
+use url::Url;
+use uuid::Uuid;
+
+/// An engine and the directory that its jobs write to.
+pub(crate) struct Workbench {
+    pub(crate) engine: Engine,
+    pub(crate) root: tempfile::TempDir,
+}
+
+impl Workbench {
+    pub(crate) async fn new() -> Self {
+        let root = tempfile::tempdir().expect("a directory");
+        let work = root.path().join("work");
+        std::fs::create_dir(&work).expect("a directory");
+        let lookup =
+            |name: &str| (name == "REELMILL_WORK_DIR").then(|| work.to_string_lossy().into_owned());
+        let launcher = env!("CARGO_BIN_EXE_gpu-handler").into();
+        let config = Config::read(&lookup, launcher).expect("a configuration");
+        let host = Host::detect(&config, &Runner::new(config.tools.clone())).await;
+        let engine =
+            Engine::new(config, host.expect("a working FFmpeg"), client().expect("a client"), true);
+        Self { engine, root }
+    }
+
+    /// Runs a job on a file; the outputs lie in the directory that comes back.
+    pub(crate) async fn run(&self, source: &Path, pipeline: Pipeline) -> (Done, PathBuf) {
+        let media_id = MediaId::new(Uuid::now_v7());
+        let outputs = self.root.path().join(media_id.to_string());
+        let size = source.metadata().expect("a file").len();
+        let spec = JobSpec {
+            version: 1,
+            media_id,
+            attempt: 1,
+            pipeline,
+            input: Input {
+                url: Url::from_file_path(source).expect("an absolute path"),
+                size,
+                etag: None,
+                sha256: None,
+            },
+            output: OutputTarget {
+                base_url: Url::from_directory_path(&outputs).expect("an absolute path"),
+            },
+            callback: None,
+        };
+        let tracker = Tracker::new(media_id, 1);
+        let done = self.engine.run(&spec, &tracker, &Stop::default()).await;
+        let left: Vec<_> =
+            std::fs::read_dir(self.root.path().join("work")).expect("there").collect();
+        assert!(left.is_empty(), "the work directory is not clean: {left:?}");
+        (done, outputs)
+    }
+}
+
+/// Every file below a directory, relative to it, sorted.
+pub(crate) fn files(root: &Path) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut folders = vec![root.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                let relative = path.strip_prefix(root).expect("below the root");
+                found.push(relative.to_string_lossy().into_owned());
+            }
+        }
+    }
+    found.sort();
+    found
+}
