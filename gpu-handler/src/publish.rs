@@ -41,6 +41,8 @@ pub struct Publisher {
     renditions: Vec<Rendition>,
     uploads: FuturesUnordered<Upload>,
     playable: bool,
+    /// When the multivariant playlist may be written again.
+    main_rested_at: Option<Instant>,
 }
 
 impl Publisher {
@@ -52,7 +54,15 @@ impl Publisher {
             .chain(audio)
             .map(|(directory, is_video)| Rendition::new(directory, is_video, &plan))
             .collect();
-        Self { plan, storage, out, renditions, uploads: FuturesUnordered::new(), playable: false }
+        Self {
+            plan,
+            storage,
+            out,
+            renditions,
+            uploads: FuturesUnordered::new(),
+            playable: false,
+            main_rested_at: None,
+        }
     }
 
     /// Stores segments and publishes growing playlists until `over` is ready and all that FFmpeg
@@ -105,6 +115,7 @@ impl Publisher {
             }
             if !self.playable && self.renditions.iter().all(Rendition::published) {
                 self.playable = true;
+                self.main_rested_at = Some(now + REWRITE);
                 let body = Bytes::from(self.provisional().to_string());
                 let path = OutputPath::main_playlist();
                 self.uploads.push(upload::main(&self.storage, path, body));

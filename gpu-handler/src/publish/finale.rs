@@ -11,9 +11,8 @@ use reelmill_shared::{
     waveform::Waveform,
 };
 use serde_json::{Value, json};
-use tokio::time::Instant;
 
-use super::{Publisher, REWRITE, UPLOADS, extras::Outputs, rendition::PLAYLIST};
+use super::{Publisher, UPLOADS, extras::Outputs, rendition::PLAYLIST};
 
 /// Name of an I-frame playlist.
 const I_FRAMES: &str = "iframes.m3u8";
@@ -94,7 +93,7 @@ impl Publisher {
         let mut playlist = self.provisional();
         playlist.subtitles = subtitles;
         let mut files = Vec::new();
-        let mut rested = None;
+        let mut rested = self.main_rested_at;
         for (number, rendition) in self.renditions.iter_mut().enumerate() {
             rendition.playlist.ended = true;
             rested = rested.max(rendition.rested_at());

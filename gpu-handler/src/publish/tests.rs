@@ -1,1 +1,224 @@
+use std::{path::Path, sync::Mutex};
 
+use futures::{FutureExt, future::BoxFuture};
+use reelmill_shared::{
+    job::{FailureCode, Metrics, OutputRole, Pipeline},
+    plan::{Encoder, Request},
+    probe::{Limits, Probe, SourceInfo},
+    waveform::{Reducer, Waveform, ZOOMS},
+};
+use serde_json::json;
+use tempfile::TempDir;
+
+use super::*;
+
+/// Remembers every write in order, or refuses all.
+#[derive(Default)]
+struct Memory {
+    writes: Mutex<Vec<(String, Bytes)>>,
+    refuses: bool,
+}
+
+impl Storage for Memory {
+    fn put<'a>(&'a self, path: &'a OutputPath, body: Bytes) -> BoxFuture<'a, Result<(), Failure>> {
+        async move {
+            if self.refuses {
+                return Err(Failure::new(FailureCode::StoreFailed, "full"));
+            }
+            self.writes.lock().expect("no panic").push((path.to_string(), body));
+            Ok(())
+        }
+        .boxed()
+    }
+}
+
+impl Memory {
+    fn paths(&self) -> Vec<String> {
+        self.writes.lock().expect("no panic").iter().map(|(path, _)| path.clone()).collect()
+    }
+
+    fn text(&self, path: &str) -> String {
+        let writes = self.writes.lock().expect("no panic");
+        let (_, body) = writes.iter().rfind(|(stored, _)| stored == path).expect("a stored file");
+        String::from_utf8(body.to_vec()).expect("text")
+    }
+
+    /// Where the first write of `path` stands among all.
+    fn at(&self, path: &str) -> usize {
+        self.paths().iter().position(|stored| stored == path).expect("a stored file")
+    }
+}
+
+fn source() -> SourceInfo {
+    let json = json!({"format": {"format_name": "mov,mp4", "duration": "8"}, "streams": [
+        {"index": 0, "codec_type": "video", "codec_name": "h264", "width": 640, "height": 360,
+            "r_frame_rate": "30/1", "avg_frame_rate": "30/1"},
+        {"index": 1, "codec_type": "audio", "codec_name": "aac", "sample_rate": "48000", "channels": 2},
+        {"index": 2, "codec_type": "subtitle", "codec_name": "subrip"},
+        {"index": 3, "codec_type": "audio", "codec_name": "aac", "sample_rate": "48000", "channels": 2},
+    ]});
+    let probe = Probe::from_json(json.to_string().as_bytes()).expect("ffprobe's JSON");
+    probe.check(&Limits::default(), &|_| true).expect("a source")
+}
+
+/// Stands in for FFmpeg: a directory in which files appear as it would leave them.
+struct Work {
+    root: TempDir,
+    source: SourceInfo,
+    plan: Plan,
+}
+
+impl Work {
+    fn new() -> Self {
+        let source = source();
+        let plan = Plan::new(&Request {
+            source: &source,
+            pipeline: &Pipeline::default(),
+            encoder: &Encoder::X264("veryfast".to_owned()),
+            nvdec: false,
+            input: "file:source",
+            max_seconds: 100.0,
+        });
+        let root = tempfile::tempdir().expect("a directory");
+        for directory in &plan.directories {
+            std::fs::create_dir(root.path().join(directory)).expect("a directory");
+        }
+        Self { root, source, plan }
+    }
+
+    fn write(&self, file: &str, body: impl AsRef<[u8]>) {
+        std::fs::write(self.root.path().join(file), body).expect("a file");
+    }
+
+    /// Finishes `count` segments of four seconds in a rendition.
+    fn finish_segments(&self, directory: &str, count: usize) {
+        let mut playlist = "#EXTM3U\n".to_owned();
+        self.write(&format!("{directory}/init.mp4"), "init");
+        for number in 0..count {
+            let name = format!("{number:06}.m4s");
+            self.write(&format!("{directory}/{name}"), vec![0; 1000 * (number + 1)]);
+            playlist.push_str(&format!("#EXTINF:4.000000,\n{name}\n"));
+        }
+        self.write(&format!("{directory}/index.m3u8"), playlist);
+    }
+
+    fn publisher(&self, storage: &Arc<Memory>) -> Publisher {
+        let storage: Arc<dyn Storage> = Arc::<Memory>::clone(storage);
+        Publisher::new(self.plan.clone(), self.root.path().to_owned(), storage)
+    }
+
+    async fn finish(&self, publisher: Publisher) -> Result<Published, Failure> {
+        let waveforms = waveforms();
+        let metrics = Metrics::default();
+        let encoder = "libx264";
+        let (source, waveforms, metrics) = (&self.source, &waveforms, &metrics);
+        publisher.finish(Finale { source, encoder, waveforms, metrics }).await
+    }
+}
+
+fn waveforms() -> Vec<Waveform> {
+    let mut reducer = Reducer::new(48_000, 2, &ZOOMS);
+    reducer.push(&[1; 4000]);
+    reducer.finish()
+}
+
+#[tokio::test(start_paused = true)]
+async fn is_playable_before_the_end_and_names_nothing_that_is_not_stored() {
+    let work = Work::new();
+    let storage = Arc::new(Memory::default());
+    let mut publisher = work.publisher(&storage);
+    for directory in &work.plan.directories {
+        work.finish_segments(directory, 1);
+    }
+    // FFmpeg ends once a player could begin: whoever waits for its end would wait for ever.
+    let playable = tokio::sync::Notify::new();
+    publisher.watch(playable.notified(), || playable.notify_one()).await.expect("stored");
+
+    for directory in ["v360", "a0", "a1"] {
+        let at = |file: &str| storage.at(&format!("hls/{directory}/{file}"));
+        assert!(at("init.mp4") < at("000000.m4s"));
+        assert!(at("000000.m4s") < at("index.m3u8"));
+        assert!(at("index.m3u8") < storage.at("hls/main.m3u8"));
+        assert!(!work.root.path().join(directory).join("000000.m4s").exists(), "removed here");
+    }
+    let playlist = storage.text("hls/v360/index.m3u8");
+    assert!(playlist.contains("PLAYLIST-TYPE:EVENT") && !playlist.contains("ENDLIST"));
+    assert!(storage.text("hls/main.m3u8").contains("BANDWIDTH=800800"), "caps while it grows");
+}
+
+#[tokio::test(start_paused = true)]
+async fn stores_everything_in_the_end() {
+    let work = Work::new();
+    let storage = Arc::new(Memory::default());
+    let mut publisher = work.publisher(&storage);
+    for directory in ["v360", "a0"] {
+        work.finish_segments(directory, 2);
+    }
+    work.write("s0.vtt", "WEBVTT\n\n00:01.000 --> 00:02.000\nHello\n");
+    work.write("first.jpg", "jpeg");
+    work.write("storyboard-000.jpg", "jpeg");
+    publisher.watch(async {}, || ()).await.expect("stored");
+    let published = work.finish(publisher).await.expect("published");
+
+    let mut paths = storage.paths();
+    paths.sort();
+    paths.dedup();
+    insta::assert_snapshot!("paths", paths.join("\n"));
+    insta::assert_json_snapshot!("published", published.summary);
+    assert!(published.outputs.values().all(|path| paths.contains(&path.to_string())));
+    assert_eq!(published.outputs[&OutputRole::Waveform].as_str(), "waveform/16384.json");
+    assert!(storage.text("hls/v360/index.m3u8").ends_with("#EXT-X-ENDLIST\n"));
+    insta::assert_snapshot!("main", storage.text("hls/main.m3u8"));
+    insta::assert_snapshot!("metadata", storage.text("metadata.json"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn writes_no_playlist_twice_within_a_second() {
+    let work = Work::new();
+    let storage = Arc::new(Memory::default());
+    let mut publisher = work.publisher(&storage);
+    let began = Instant::now();
+    let grow = async {
+        for count in 1..=10 {
+            work.finish_segments("v360", count);
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+    };
+    publisher.watch(grow, || ()).await.expect("stored");
+    let writes = storage.paths().iter().filter(|path| *path == "hls/v360/index.m3u8").count();
+    let seconds = began.elapsed().as_secs_f64();
+    assert!(writes >= 2 && writes as f64 <= seconds + 1.0, "{writes} writes in {seconds} s");
+}
+
+#[tokio::test(start_paused = true)]
+async fn stops_when_nothing_can_be_stored() {
+    let work = Work::new();
+    let storage = Arc::new(Memory { refuses: true, ..Memory::default() });
+    let mut publisher = work.publisher(&storage);
+    work.finish_segments("v360", 1);
+    let failure = publisher.watch(std::future::pending(), || ()).await.expect_err("refused");
+    assert_eq!(failure.code, FailureCode::StoreFailed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_without_pictures_where_there_should_be_some_is_corrupt() {
+    let work = Work::new();
+    let storage = Arc::new(Memory::default());
+    let mut publisher = work.publisher(&storage);
+    work.finish_segments("a0", 1);
+    publisher.watch(async {}, || ()).await.expect("stored");
+    let failure = work.finish(publisher).await.expect_err("no video");
+    assert_eq!(failure.code, FailureCode::CorruptMedia);
+    assert!(!storage.paths().contains(&"hls/main.m3u8".to_owned()));
+}
+
+#[test]
+fn the_plan_leaves_files_where_the_publisher_looks() {
+    let work = Work::new();
+    let publisher = work.publisher(&Arc::new(Memory::default()));
+    for rendition in &publisher.renditions {
+        let playlist = format!("{}/index.m3u8", rendition.directory);
+        assert!(work.plan.args.contains(&playlist));
+        assert!(Path::new(&playlist).starts_with(&rendition.directory));
+    }
+}
