@@ -5,6 +5,7 @@
 //! sends webhooks ([`deliveries`]) and tells live subscribers ([`live`]). Its one alarm stands at
 //! the earliest time at which anything has to be done, so nothing waits for somebody to call.
 
+mod class;
 mod command;
 mod commands;
 mod deliveries;
@@ -20,19 +21,9 @@ use reelmill_shared::{
     media::{Effect, Event},
     problem::ProblemCode,
 };
-use worker::{
-    DurableObject,
-    Env,
-    Request,
-    Response,
-    Result,
-    State,
-    durable_object,
-    // Named by what `durable_object` expands to.
-    wasm_bindgen,
-    wasm_bindgen_futures::spawn_local,
-};
+use worker::{Env, Response, State, wasm_bindgen_futures::spawn_local};
 
+pub use class::MediaObject;
 pub use command::{Command, Created, Delivery, MediaStub, UploadLock};
 
 use self::{
@@ -46,12 +37,6 @@ use crate::{
     view::Record,
 };
 
-/// The Durable Object class.
-#[durable_object]
-pub struct MediaObject {
-    inner: Rc<Inner>,
-}
-
 /// What outlives one request to the object.
 struct Inner {
     state: State,
@@ -64,42 +49,13 @@ struct Inner {
     told_progress: Cell<Option<Timestamp>>,
 }
 
-impl DurableObject for MediaObject {
+impl Inner {
     fn new(state: State, env: Env) -> Self {
         let store = Store::new(state.storage().sql());
-        let live = Live::default();
         let (armed, told_progress) = (Cell::new(None), Cell::new(None));
-        Self { inner: Rc::new(Inner { state, env, store, live, armed, told_progress }) }
+        Self { state, env, store, live: Live::default(), armed, told_progress }
     }
 
-    async fn fetch(&self, mut request: Request) -> Result<Response> {
-        self.inner.store.open()?;
-        let outcome = if request.path() == "/events" {
-            let last = request.headers().get("last-event-id")?;
-            match self.inner.open_events(last.as_deref()) {
-                Ok(stream) => return Ok(stream),
-                Err(error) => Err(error),
-            }
-        } else {
-            let command = serde_json::from_str(&request.text().await?)?;
-            self.inner.execute(command).await
-        };
-        command::encode_reply(outcome)
-    }
-
-    async fn alarm(&self) -> Result<Response> {
-        self.inner.armed.set(None);
-        self.inner.store.open()?;
-        // An alarm that keeps failing is dropped by the platform after six tries: log and go on.
-        if let Err(error) = self.inner.meet_deadline().await {
-            log("deadline", &error.problem().detail);
-        }
-        self.inner.after_change().await;
-        Response::empty()
-    }
-}
-
-impl Inner {
     fn config(&self) -> ApiResult<Rc<Config>> {
         Ok(Config::of(&self.env)?)
     }

@@ -1,25 +1,31 @@
 //! Streaming a request's body into R2 in constant memory.
 //!
 //! R2 wants to know the length beforehand, so the body goes through a `FixedLengthStream`. The
-//! bytes stay JavaScript buffers; hashing is the runtime's own `DigestStream`, fed beside.
+//! bytes never enter wasm: they are read into one JavaScript buffer, over and over, and from there
+//! written to R2 and to the runtime's own `DigestStream`.
 
 use futures_util::future::{LocalBoxFuture, join};
 use reelmill_shared::problem::ProblemCode;
-use web_sys::{ReadableStream, ReadableStreamDefaultReader, WritableStreamDefaultWriter};
+use web_sys::{
+    ReadableStream, ReadableStreamByobReader, ReadableStreamGetReaderOptions,
+    ReadableStreamReaderMode, WritableStreamDefaultWriter,
+};
 use worker::{
     Bucket, Conditional, HttpMetadata, Object,
     crypto::{DigestStream, DigestStreamAlgorithm},
-    js_sys::{BigInt, Uint8Array},
+    js_sys::{BigInt, Reflect, Uint8Array},
     wasm_bindgen::{JsCast, JsValue},
     wasm_bindgen_futures::JsFuture,
     worker_sys::FixedLengthStream,
 };
 
 use crate::{
-    app::read_chunk,
     error::{ApiError, ApiResult},
     objects::js,
 };
+
+/// How much is read at a time, in bytes.
+const BUFFER: u32 = 256 * 1024;
 
 /// What to store.
 pub struct Upload<'a> {
@@ -59,7 +65,8 @@ pub async fn store(bucket: &Bucket, upload: Upload<'_>) -> ApiResult<Stored> {
     let digest = DigestStream::new(DigestStreamAlgorithm::Sha256);
     let writer = fixed.writable().get_writer().map_err(js)?;
     let hasher = digest.raw().get_writer().map_err(js)?;
-    let reader: ReadableStreamDefaultReader = body.get_reader().unchecked_into();
+    let mode = ReadableStreamGetReaderOptions::new(ReadableStreamReaderMode::Byob);
+    let reader: ReadableStreamByobReader = body.get_reader_with_options(&mode).unchecked_into();
 
     let pump = async {
         let pumped = pump(&reader, &writer, &hasher, on_chunk).await;
@@ -80,23 +87,33 @@ pub async fn store(bucket: &Bucket, upload: Upload<'_>) -> ApiResult<Stored> {
 }
 
 async fn pump(
-    reader: &ReadableStreamDefaultReader,
+    reader: &ReadableStreamByobReader,
     writer: &WritableStreamDefaultWriter,
     hasher: &WritableStreamDefaultWriter,
     on_chunk: &mut dyn FnMut() -> LocalBoxFuture<'static, ApiResult<()>>,
 ) -> ApiResult<()> {
     // A sender who goes away, sends less than declared or more: all show as a failing stream.
-    let short = || ApiError::from(ProblemCode::LengthMismatch);
-    while let Some(chunk) = read_chunk(reader).await.map_err(|_| short())? {
-        let chunk: &Uint8Array = &chunk;
-        let written = JsFuture::from(writer.write_with_chunk(chunk));
-        let hashed = JsFuture::from(hasher.write_with_chunk(chunk));
-        let (written, hashed): (Result<JsValue, JsValue>, _) = join(written, hashed).await;
-        written.map_err(|_| short())?;
+    let short = |_: JsValue| ApiError::from(ProblemCode::LengthMismatch);
+    let mut buffer = Uint8Array::new_with_length(BUFFER);
+    loop {
+        let read = JsFuture::from(reader.read_with_array_buffer_view(&buffer)).await;
+        let read = read.map_err(short)?;
+        if Reflect::get(&read, &JsValue::from_str("done")).map_err(js)?.is_truthy() {
+            break;
+        }
+        let value = Reflect::get(&read, &JsValue::from_str("value")).map_err(js)?;
+        let chunk: Uint8Array = value.dyn_into().map_err(js)?;
+        // Both are done with the bytes once their promises resolve.
+        let written = JsFuture::from(writer.write_with_chunk(&chunk));
+        let hashed = JsFuture::from(hasher.write_with_chunk(&chunk));
+        let (written, hashed) = join(written, hashed).await;
+        written.map_err(short)?;
         hashed.map_err(js)?;
+        // Reading took the buffer's memory away and gave it back within the chunk.
+        buffer = Uint8Array::new(&chunk.buffer());
         on_chunk().await?;
     }
-    JsFuture::from(writer.close()).await.map_err(|_| short())?;
+    JsFuture::from(writer.close()).await.map_err(short)?;
     JsFuture::from(hasher.close()).await.map_err(js)?;
     Ok(())
 }

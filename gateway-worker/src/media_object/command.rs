@@ -156,7 +156,7 @@ struct WireProblem {
 }
 
 /// Encodes a command's outcome.
-pub fn encode_reply(outcome: ApiResult<serde_json::Value>) -> worker::Result<Response> {
+pub(super) fn encode_reply(outcome: ApiResult<serde_json::Value>) -> worker::Result<Response> {
     match outcome {
         Ok(value) => Response::from_json(&value),
         Err(error) => {

@@ -20,22 +20,22 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// The open event streams of one media.
 #[derive(Default)]
-pub struct Live(RefCell<Vec<mpsc::Sender<Vec<u8>>>>);
+pub(super) struct Live(RefCell<Vec<mpsc::Sender<Vec<u8>>>>);
 
 impl Live {
     /// Sends an event to everybody and cuts off who does not keep up or has gone.
-    pub fn send(&self, event: &StoredEvent) {
+    pub(super) fn send(&self, event: &StoredEvent) {
         let bytes = encode(event);
         self.0.borrow_mut().retain_mut(|subscriber| subscriber.try_send(bytes.clone()).is_ok());
     }
 
     /// Ends all streams.
-    pub fn close(&self) {
+    pub(super) fn close(&self) {
         self.0.borrow_mut().clear();
     }
 
     /// An answer that begins with `first`, and goes on with what is sent from now on if `stay`.
-    pub fn subscribe(&self, first: &[StoredEvent], stay: bool) -> Result<Response> {
+    pub(super) fn subscribe(&self, first: &[StoredEvent], stay: bool) -> Result<Response> {
         let first: Vec<u8> = first.iter().flat_map(encode).collect();
         let (sender, receiver) = mpsc::channel(MAX_LAG);
         if stay {

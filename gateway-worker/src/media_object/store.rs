@@ -13,7 +13,7 @@ use worker::{Result, SqlStorage, SqlStorageValue};
 use crate::view::Record;
 
 /// How many events are kept for subscribers that reconnect.
-pub const EVENTS_KEPT: i64 = 256;
+pub(super) const EVENTS_KEPT: i64 = 256;
 
 const SCHEMA: &str = "
     CREATE TABLE IF NOT EXISTS media (
@@ -39,7 +39,7 @@ const SCHEMA: &str = "
 /// Something to be done at the edge, kept until it is done.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase", tag = "task")]
-pub enum Task {
+pub(super) enum Task {
     /// What the state machine asks for.
     Effect {
         /// The effect. An announcement's message is already stored.
@@ -53,28 +53,28 @@ pub enum Task {
 
 /// A claimed row of the outbox.
 #[derive(Debug)]
-pub struct Claimed {
+pub(super) struct Claimed {
     /// Its row.
-    pub id: i64,
+    pub(super) id: i64,
     /// What to do.
-    pub task: Task,
+    pub(super) task: Task,
     /// How often it was tried before.
-    pub tries: i64,
+    pub(super) tries: i64,
 }
 
 /// An event as subscribers get it.
 #[derive(Debug, Clone, Deserialize)]
-pub struct StoredEvent {
+pub(super) struct StoredEvent {
     /// Counts up within the media.
-    pub id: i64,
+    pub(super) id: i64,
     /// The SSE event name.
-    pub kind: String,
+    pub(super) kind: String,
     /// JSON.
-    pub data: String,
+    pub(super) data: String,
 }
 
 /// The media's tables.
-pub struct Store {
+pub(super) struct Store {
     sql: SqlStorage,
     open: Cell<bool>,
 }
@@ -86,12 +86,12 @@ struct Number {
 
 impl Store {
     /// The database behind `sql`; to be [opened](Self::open) before use.
-    pub fn new(sql: SqlStorage) -> Self {
+    pub(super) fn new(sql: SqlStorage) -> Self {
         Self { sql, open: Cell::new(false) }
     }
 
     /// Makes the tables that are missing, once.
-    pub fn open(&self) -> Result<()> {
+    pub(super) fn open(&self) -> Result<()> {
         if !self.open.get() {
             self.sql.exec(SCHEMA, None)?;
             self.open.set(true);
@@ -100,12 +100,12 @@ impl Store {
     }
 
     /// Runs a statement.
-    pub fn run(&self, sql: &str, values: Vec<SqlStorageValue>) -> Result<()> {
+    pub(super) fn run(&self, sql: &str, values: Vec<SqlStorageValue>) -> Result<()> {
         self.sql.exec(sql, values).map(|_| ())
     }
 
     /// Runs a query.
-    pub fn rows<T: DeserializeOwned>(
+    pub(super) fn rows<T: DeserializeOwned>(
         &self,
         sql: &str,
         values: Vec<SqlStorageValue>,
@@ -118,7 +118,7 @@ impl Store {
     }
 
     /// The media, if it was created.
-    pub fn record(&self) -> Result<Option<Record>> {
+    pub(super) fn record(&self) -> Result<Option<Record>> {
         #[derive(Deserialize)]
         struct Row {
             record: String,
@@ -128,7 +128,7 @@ impl Store {
     }
 
     /// The digest of the request that created the media.
-    pub fn fingerprint(&self) -> Result<Option<String>> {
+    pub(super) fn fingerprint(&self) -> Result<Option<String>> {
         #[derive(Deserialize)]
         struct Row {
             fingerprint: String,
@@ -138,31 +138,31 @@ impl Store {
     }
 
     /// Number of the media's last change.
-    pub fn revision(&self) -> Result<i64> {
+    pub(super) fn revision(&self) -> Result<i64> {
         Ok(self.number("SELECT revision AS number FROM media", vec![])?.unwrap_or(0))
     }
 
     /// Stores a new media.
-    pub fn insert(&self, record: &Record, fingerprint: &str) -> Result<()> {
+    pub(super) fn insert(&self, record: &Record, fingerprint: &str) -> Result<()> {
         let json = serde_json::to_string(record)?;
         let values = vec![json.into(), fingerprint.into()];
         self.run("INSERT INTO media VALUES (1, ?, ?, 1)", values)
     }
 
     /// Stores a changed media.
-    pub fn update(&self, record: &Record) -> Result<()> {
+    pub(super) fn update(&self, record: &Record) -> Result<()> {
         let json = serde_json::to_string(record)?;
         self.run("UPDATE media SET record = ?, revision = revision + 1", vec![json.into()])
     }
 
     /// Puts a task into the outbox, due at `due`.
-    pub fn enqueue(&self, task: &Task, due: Timestamp) -> Result<()> {
+    pub(super) fn enqueue(&self, task: &Task, due: Timestamp) -> Result<()> {
         let values = vec![serde_json::to_string(task)?.into(), millis(due)];
         self.run("INSERT INTO outbox (task, due, tries) VALUES (?, ?, 0)", values)
     }
 
     /// The first task that is due, put off until `until` so that it comes again if we die over it.
-    pub fn claim(&self, now: Timestamp, until: Timestamp) -> Result<Option<Claimed>> {
+    pub(super) fn claim(&self, now: Timestamp, until: Timestamp) -> Result<Option<Claimed>> {
         #[derive(Deserialize)]
         struct Row {
             id: i64,
@@ -179,25 +179,25 @@ impl Store {
     }
 
     /// Removes a task that is done.
-    pub fn done(&self, id: i64) -> Result<()> {
+    pub(super) fn done(&self, id: i64) -> Result<()> {
         self.run("DELETE FROM outbox WHERE id = ?", vec![id.into()])
     }
 
     /// Puts a task off.
-    pub fn postpone(&self, id: i64, until: Timestamp) -> Result<()> {
+    pub(super) fn postpone(&self, id: i64, until: Timestamp) -> Result<()> {
         let sql = "UPDATE outbox SET due = ?, tries = tries + 1 WHERE id = ?";
         self.run(sql, vec![millis(until), id.into()])
     }
 
     /// When the next task or delivery is due.
-    pub fn next_due(&self) -> Result<Option<Timestamp>> {
+    pub(super) fn next_due(&self) -> Result<Option<Timestamp>> {
         let sql = "SELECT min(due) AS number FROM (SELECT due FROM outbox
                    UNION ALL SELECT due FROM deliveries WHERE due IS NOT NULL)";
         Ok(self.number(sql, vec![])?.and_then(|ms| Timestamp::from_millisecond(ms).ok()))
     }
 
     /// Appends an event, forgets the oldest beyond [`EVENTS_KEPT`], and returns its id.
-    pub fn append_event(&self, kind: &str, data: &str) -> Result<i64> {
+    pub(super) fn append_event(&self, kind: &str, data: &str) -> Result<i64> {
         let sql = "INSERT INTO events (kind, data) VALUES (?, ?) RETURNING id AS number";
         let id = self.number(sql, vec![kind.into(), data.into()])?.unwrap_or(0);
         self.run("DELETE FROM events WHERE id <= ?", vec![(id - EVENTS_KEPT).into()])?;
@@ -205,12 +205,12 @@ impl Store {
     }
 
     /// Id of the last event, 0 if there was none.
-    pub fn last_event(&self) -> Result<i64> {
+    pub(super) fn last_event(&self) -> Result<i64> {
         Ok(self.number("SELECT max(id) AS number FROM events", vec![])?.unwrap_or(0))
     }
 
     /// The events after `id`, or `None` if some of them are forgotten or `id` never was.
-    pub fn events_after(&self, id: i64) -> Result<Option<Vec<StoredEvent>>> {
+    pub(super) fn events_after(&self, id: i64) -> Result<Option<Vec<StoredEvent>>> {
         let first = self.number("SELECT min(id) AS number FROM events", vec![])?.unwrap_or(1);
         if id < first - 1 || id > self.last_event()? {
             return Ok(None);
@@ -220,7 +220,7 @@ impl Store {
     }
 
     /// Who holds the upload lock at `now`.
-    pub fn lock_holder(&self, now: Timestamp) -> Result<Option<String>> {
+    pub(super) fn lock_holder(&self, now: Timestamp) -> Result<Option<String>> {
         #[derive(Deserialize)]
         struct Row {
             lock: String,
@@ -230,7 +230,7 @@ impl Store {
     }
 
     /// Gives the upload lock to `lock` until `until`.
-    pub fn lock(&self, lock: &str, until: Timestamp) -> Result<()> {
+    pub(super) fn lock(&self, lock: &str, until: Timestamp) -> Result<()> {
         self.run(
             "INSERT OR REPLACE INTO upload_lock VALUES (1, ?, ?)",
             vec![lock.into(), millis(until)],
@@ -238,12 +238,12 @@ impl Store {
     }
 
     /// Frees the upload lock.
-    pub fn unlock(&self) -> Result<()> {
+    pub(super) fn unlock(&self) -> Result<()> {
         self.run("DELETE FROM upload_lock", vec![])
     }
 }
 
 /// A time as it is stored: milliseconds since 1970, which a JavaScript number holds exactly.
-pub fn millis(time: Timestamp) -> SqlStorageValue {
+pub(super) fn millis(time: Timestamp) -> SqlStorageValue {
     SqlStorageValue::Integer(time.as_millisecond())
 }

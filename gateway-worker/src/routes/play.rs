@@ -15,9 +15,9 @@ use worker::{Cache, Response};
 
 use crate::{
     app::{App, raw},
-    error::{ApiError, ApiResult},
+    error::ApiResult,
     objects::{self, Served, cache_url, js, respond},
-    range::matches_etag,
+    range::{ByteRange, matches_etag},
 };
 
 /// How long data centres keep an object.
@@ -71,7 +71,9 @@ async fn from_cache(app: &App, parts: &Parts, key: &str) -> ApiResult<Option<web
         return Ok(None);
     }
     let url = cache_url(app.origin(), key);
-    let cached = match text(&parts.headers, header::RANGE) {
+    // Only what we ourselves take for a range: several ranges are answered in full.
+    let range = text(&parts.headers, header::RANGE);
+    let cached = match range.filter(|range| ByteRange::parse(range).is_some()) {
         None => Cache::default().get(url, true).await?,
         Some(range) => {
             let mut request = worker::Request::new(&url, worker::Method::Get)?;
@@ -102,12 +104,6 @@ async fn from_cache(app: &App, parts: &Parts, key: &str) -> ApiResult<Option<web
 
 fn text(headers: &HeaderMap, name: header::HeaderName) -> Option<&str> {
     headers.get(name).and_then(|value| value.to_str().ok())
-}
-
-impl From<reelmill_shared::object_key::InvalidPath> for ApiError {
-    fn from(_: reelmill_shared::object_key::InvalidPath) -> Self {
-        ProblemCode::NotFound.into()
-    }
 }
 
 #[cfg(test)]
