@@ -90,7 +90,12 @@ async fn lists_are_paged_filtered_and_bounded() -> Result<()> {
     assert_eq!(waiting["items"].as_array().map(Vec::len), Some(6));
     let ready = api.get("/api/media?status=ready").await?.expect(200)?;
     assert_eq!(ready["items"].as_array().map(Vec::len), Some(0));
-    for bad in ["limit=0", "limit=101", "limit=x", "status=exploded", "cursor=%00%00"] {
+    for outside in ["limit=0", "limit=101", "limit=4000000000"] {
+        let page = api.get(&format!("/api/media?{outside}")).await?.expect(200)?;
+        let items = page["items"].as_array().map_or(0, Vec::len);
+        assert!((1..=100).contains(&items), "{outside} is brought into bounds");
+    }
+    for bad in ["limit=x", "status=exploded", "cursor=%00%00"] {
         let answer = api.get(&format!("/api/media?{bad}")).await?;
         answer.expect_problem(400, "invalid_request").with_context(|| bad.to_owned())?;
     }
