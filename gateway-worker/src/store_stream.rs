@@ -65,7 +65,8 @@ pub async fn store(bucket: &Bucket, upload: Upload<'_>) -> ApiResult<Stored> {
     let digest = DigestStream::new(DigestStreamAlgorithm::Sha256);
     let writer = fixed.writable().get_writer().map_err(js)?;
     let hasher = digest.raw().get_writer().map_err(js)?;
-    let mode = ReadableStreamGetReaderOptions::new(ReadableStreamReaderMode::Byob);
+    let mode = ReadableStreamGetReaderOptions::new();
+    mode.set_mode(ReadableStreamReaderMode::Byob);
     let reader: ReadableStreamByobReader = body.get_reader_with_options(&mode).unchecked_into();
 
     let pump = async {
