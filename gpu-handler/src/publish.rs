@@ -16,14 +16,16 @@ mod upload;
 use std::{future::Future, path::PathBuf, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use futures::{StreamExt, stream::FuturesUnordered};
 use reelmill_shared::{job::Failure, object_key::OutputPath, plan::Plan, playlist::Multivariant};
-use tokio::time::{Instant, MissedTickBehavior};
+use tokio::{
+    task::JoinSet,
+    time::{Instant, MissedTickBehavior},
+};
 
 use crate::storage::Storage;
 pub use finale::{Finale, Published};
 use rendition::Rendition;
-use upload::{Done, Upload};
+use upload::Done;
 
 /// Files that are uploaded at the same time.
 const UPLOADS: usize = 6;
@@ -39,7 +41,7 @@ pub struct Publisher {
     /// The directory that FFmpeg works in.
     out: PathBuf,
     renditions: Vec<Rendition>,
-    uploads: FuturesUnordered<Upload>,
+    uploads: JoinSet<Result<Done, Failure>>,
     playable: bool,
     /// When the multivariant playlist may be written again.
     main_rested_at: Option<Instant>,
@@ -59,7 +61,7 @@ impl Publisher {
             storage,
             out,
             renditions,
-            uploads: FuturesUnordered::new(),
+            uploads: JoinSet::new(),
             playable: false,
             main_rested_at: None,
         }
@@ -85,7 +87,9 @@ impl Publisher {
                 return Ok(());
             }
             tokio::select! {
-                Some(done) = self.uploads.next() => self.settle(done?, &playable),
+                Some(done) = self.uploads.join_next() => {
+                    self.settle(done.unwrap_or_else(|_| Err(upload::crashed()))?, &playable);
+                }
                 _ = look.tick(), if !ended => self.look().await?,
                 () = &mut over, if !ended => {
                     ended = true;
@@ -110,7 +114,7 @@ impl Publisher {
             let now = Instant::now();
             for (number, rendition) in self.renditions.iter_mut().enumerate() {
                 if let Some((path, body)) = rendition.due(now) {
-                    self.uploads.push(upload::playlist(&self.storage, number, path, body));
+                    self.uploads.spawn(upload::playlist(self.storage.clone(), number, path, body));
                 }
             }
             if !self.playable && self.renditions.iter().all(Rendition::published) {
@@ -118,7 +122,7 @@ impl Publisher {
                 self.main_rested_at = Some(now + REWRITE);
                 let body = Bytes::from(self.provisional().to_string());
                 let path = OutputPath::main_playlist();
-                self.uploads.push(upload::main(&self.storage, path, body));
+                self.uploads.spawn(upload::main(self.storage.clone(), path, body));
             }
         }
         // The first segments of all renditions before the second of any.
@@ -128,7 +132,7 @@ impl Publisher {
                 waiting.filter(|(_, rendition)| rendition.waits()).min_by_key(|(_, r)| r.started());
             let Some((number, rendition)) = next else { break };
             let Some(job) = rendition.next_job(&self.out) else { break };
-            self.uploads.push(upload::segment(&self.storage, number, job));
+            self.uploads.spawn(upload::segment(self.storage.clone(), number, job));
         }
     }
 

@@ -1,6 +1,10 @@
 //! Encodes a source in one FFmpeg, and publishes what comes out while it comes.
 
-use std::{ffi::OsString, path::Path, sync::Arc};
+use std::{
+    ffi::OsString,
+    path::Path,
+    sync::{Arc, OnceLock},
+};
 
 use reelmill_shared::{
     job::{Failure, FailureCode, JobSpec, Outcome, Stage},
@@ -10,16 +14,17 @@ use reelmill_shared::{
 };
 use tokio::{
     io::{AsyncRead, AsyncReadExt},
-    sync::watch,
+    sync::{oneshot, watch},
     time::Instant,
 };
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{Engine, Notes, source};
 use crate::{
-    ffmpeg::{Finished, Run, Tick},
+    ffmpeg::{Run, Tick},
+    publish::{Finale, Published, Publisher},
     sandbox::{Limits, Profile},
-    storage::Storage,
+    storage::MeteredStorage,
     tracker::Tracker,
 };
 
@@ -33,7 +38,7 @@ pub(super) struct Job<'a> {
     pub spec: &'a JobSpec,
     pub info: SourceInfo,
     pub work: &'a Path,
-    pub storage: Arc<dyn Storage>,
+    pub storage: Arc<MeteredStorage>,
     pub started: Instant,
 }
 
@@ -41,7 +46,7 @@ impl Engine {
     /// Makes all outputs of the job.
     pub(super) async fn encode(
         &self,
-        job: Job<'_>,
+        mut job: Job<'_>,
         tracker: &Tracker,
         notes: &mut Notes,
     ) -> Result<Outcome, Failure> {
@@ -56,37 +61,79 @@ impl Engine {
             max_seconds: MediaLimits::default().seconds,
         });
         let out = job.work.join(OUT);
-        for directory in &plan.directories {
-            tokio::fs::create_dir_all(out.join(directory)).await.map_err(|error| {
-                Failure::new(FailureCode::Internal, format!("no room to encode ({})", error.kind()))
-            })?;
-        }
+        make_directories(&out, &plan).await?;
         tracker.enter(Stage::Encoding);
-        let (finished, waveforms) = self.transcode(&plan, job.work, &out, tracker).await?;
+        let mut publisher = Publisher::new(plan.clone(), out.clone(), job.storage.clone());
+        let playable_at = OnceLock::new();
+        let playable = || {
+            let _ = playable_at.set(job.started.elapsed().as_secs_f64());
+            tracker.playable();
+        };
+        let (end, ended) = oneshot::channel();
+        // Whichever fails first takes the other with it: dropped, FFmpeg is killed.
+        let transcode = async {
+            let waveforms = self.transcode(&plan, job.work, &out, tracker, notes).await?;
+            tracker.enter(Stage::Publishing);
+            let _ = end.send(());
+            Ok(waveforms)
+        };
+        let over = async {
+            if ended.await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        };
+        let (waveforms, ()) = tokio::try_join!(transcode, publisher.watch(over, playable))?;
         notes.metrics.encode_seconds = began.elapsed().as_secs_f64();
-        notes.metrics.cpu_seconds = finished.cpu.as_secs_f64();
-        notes.peak_memory = finished.peak_memory;
-        notes.log = finished.log;
-        finished.result?;
-        eprintln!(
-            "{:?} {} {:?} {:?}",
-            finished.last,
-            finished.peak_memory,
-            waveforms.len(),
-            plan.video.len()
-        );
-        Err(Failure::new(FailureCode::Internal, "not there yet"))
+        notes.metrics.playable_seconds = playable_at.into_inner();
+        notes.metrics.output_bytes = job.storage.bytes();
+        if notes.log.tells_of_damage() {
+            job.info.warnings.push("parts of the source are damaged".to_owned());
+        }
+        let finale = Finale {
+            source: &job.info,
+            encoder: encoder.name(),
+            waveforms: &waveforms,
+            metrics: &notes.metrics,
+        };
+        let Published { outputs, summary } = publisher.finish(finale).await?;
+        notes.metrics.output_bytes = job.storage.bytes();
+        Ok(Outcome::Completed { outputs, summary })
     }
 
+    /// Runs FFmpeg to its end and makes the waveforms of what it says on the side.
     async fn transcode(
         &self,
         plan: &Plan,
         work: &Path,
         out: &Path,
         tracker: &Tracker,
-    ) -> Result<(Finished, Vec<Waveform>), Failure> {
+        notes: &mut Notes,
+    ) -> Result<Vec<Waveform>, Failure> {
         let limits = self.config.limits;
-        let profile = Profile {
+        let profile = self.profile(work, out);
+        let run = Run { dir: out, profile: &profile, wall: limits.wall, max_output: 0 };
+        let args: Vec<OsString> = plan.args.iter().map(OsString::from).collect();
+        let mut encoding = self.runner.start(&args, run)?;
+        let pcm = encoding.take_pcm();
+        let waveforms = AbortOnDropHandle::new(tokio::spawn(reduce(pcm, plan.pcm)));
+        let progress = relay(encoding.progress(), plan.duration, tracker);
+        let finished = tokio::select! {
+            finished = encoding.finish(limits.wall, limits.stall) => finished,
+            () = progress => unreachable!("the relay of progress does not end"),
+        };
+        notes.metrics.cpu_seconds = finished.cpu.as_secs_f64();
+        notes.peak_memory = finished.peak_memory;
+        notes.log = finished.log;
+        finished.result?;
+        waveforms
+            .await
+            .map_err(|_| Failure::new(FailureCode::Internal, "the waveform could not be made"))
+    }
+
+    /// What FFmpeg may reach: it reads the source and writes its own directory.
+    fn profile(&self, work: &Path, out: &Path) -> Profile {
+        let limits = self.config.limits;
+        Profile {
             required: false,
             gpu: self.host.gpu,
             read: vec![work.join(source::NAME)],
@@ -98,26 +145,22 @@ impl Engine {
                 file_bytes: MAX_FILE,
                 open_files: 1024,
             },
-        };
-        let run = Run { dir: out, profile: &profile, wall: limits.wall, max_output: 0 };
-        let args: Vec<OsString> = plan.args.iter().map(OsString::from).collect();
-        let mut encoding = self.runner.start(&args, run)?;
-        let pcm = encoding.take_pcm();
-        let waveforms = AbortOnDropHandle::new(tokio::spawn(reduce(pcm, plan.pcm)));
-        let progress = relay(encoding.progress(), plan.duration, tracker);
-        let finished = tokio::select! {
-            finished = encoding.finish(limits.wall, limits.stall) => finished,
-            () = progress => unreachable!("the relay of progress does not end"),
-        };
-        let waveforms = waveforms
-            .await
-            .map_err(|_| Failure::new(FailureCode::Internal, "the waveform could not be made"))?;
-        Ok((finished, waveforms))
+        }
     }
 
     fn encoder(&self) -> Encoder {
         if self.host.gpu { Encoder::Nvenc } else { Encoder::X264(self.config.x264_preset.clone()) }
     }
+}
+
+async fn make_directories(out: &Path, plan: &Plan) -> Result<(), Failure> {
+    for directory in &plan.directories {
+        tokio::fs::create_dir_all(out.join(directory)).await.map_err(|error| {
+            let message = format!("no directory for the outputs could be made ({})", error.kind());
+            Failure::new(FailureCode::Internal, message)
+        })?;
+    }
+    Ok(())
 }
 
 /// Tells the tracker what FFmpeg tells, for ever.

@@ -113,6 +113,11 @@ impl Encoding {
         let log = (&mut self.log).await.unwrap_or_default();
         let result = watched.and_then(|()| match ending {
             Ending::Success => Ok(()),
+            // Neither a word nor a result: the reason lies in the source.
+            Ending::Code(_) if log.diagnose().is_none() && last.out_time.is_zero() => {
+                let message = "nothing in the source could be decoded";
+                Err(Failure::new(FailureCode::CorruptMedia, message))
+            }
             ending => Err(ending.failure(&log)),
         });
         Finished { last, cpu, peak_memory, log, result }

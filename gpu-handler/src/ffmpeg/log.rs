@@ -43,6 +43,12 @@ impl Log {
         text
     }
 
+    /// Whether a decoder complained. A tool that ended well may have skipped what it could not read.
+    pub fn tells_of_damage(&self) -> bool {
+        let signs = ["rror while decoding", "Invalid data found", "corrupt", "Invalid NAL"];
+        self.errors().iter().any(|line| signs.iter().any(|sign| line.contains(sign)))
+    }
+
     /// Lines of the levels error and fatal.
     fn errors(&self) -> Vec<String> {
         let text = self.text();

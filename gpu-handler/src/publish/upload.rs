@@ -3,19 +3,19 @@
 use std::{io, path::Path, sync::Arc};
 
 use bytes::Bytes;
-use futures::{FutureExt, future::BoxFuture};
 use reelmill_shared::{
     job::{Failure, FailureCode, SegmentFormat},
     object_key::OutputPath,
     playlist::Segment,
     segment::{first_key_frame, video_codec},
 };
+use tokio::task::JoinError;
 
 use super::rendition::SegmentJob;
 use crate::storage::Storage;
 
-/// An upload under way.
-pub(super) type Upload = BoxFuture<'static, Result<Done, Failure>>;
+/// How an upload ends.
+pub(super) type Result = std::result::Result<Done, Failure>;
 
 /// What an upload has done.
 pub(super) enum Done {
@@ -28,56 +28,66 @@ pub(super) enum Done {
 }
 
 /// Stores a segment, then removes its file.
-pub(super) fn segment(storage: &Arc<dyn Storage>, rendition: usize, job: SegmentJob) -> Upload {
-    let storage = Arc::clone(storage);
-    async move {
-        let SegmentJob { number, seconds, file, path, init, format, is_video } = job;
-        let mut codec = None;
-        if let Some((file, path)) = init {
-            let body = read(&file).await?;
-            codec = video_codec(format, &body).filter(|_| is_video);
-            storage.put(&path, body).await?;
-        }
+pub(super) async fn segment(
+    storage: Arc<dyn Storage>,
+    rendition: usize,
+    job: SegmentJob,
+) -> Result {
+    let SegmentJob { number, seconds, file, path, init, format, is_video } = job;
+    let mut codec = None;
+    if let Some((file, path)) = init {
         let body = read(&file).await?;
-        let key_frame = is_video.then(|| first_key_frame(format, &body)).flatten();
-        if is_video && number == 0 && format == SegmentFormat::Ts {
-            codec = video_codec(format, &body);
-        }
-        let segment = Segment {
-            seconds,
-            bytes: body.len() as u64,
-            key_frame_bytes: key_frame.map(|frame| frame.end),
-        };
+        codec = video_codec(format, &body).filter(|_| is_video);
         storage.put(&path, body).await?;
-        if let Err(error) = tokio::fs::remove_file(&file).await {
-            // Disk space only; the directory goes with the job.
-            tracing::debug!(%error, "a stored segment could not be removed");
-        }
-        Ok(Done::Segment { rendition, number, segment, codec })
     }
-    .boxed()
+    let body = read(&file).await?;
+    let key_frame = is_video.then(|| first_key_frame(format, &body)).flatten();
+    if is_video && number == 0 && format == SegmentFormat::Ts {
+        codec = video_codec(format, &body);
+    }
+    let segment = Segment {
+        seconds,
+        bytes: body.len() as u64,
+        key_frame_bytes: key_frame.map(|frame| frame.end),
+    };
+    storage.put(&path, body).await?;
+    if let Err(error) = tokio::fs::remove_file(&file).await {
+        // Disk space only; the directory goes with the job.
+        tracing::debug!(%error, "a stored segment could not be removed");
+    }
+    Ok(Done::Segment { rendition, number, segment, codec })
 }
 
 /// Stores a rendition's playlist.
-pub(super) fn playlist(
-    storage: &Arc<dyn Storage>,
+pub(super) async fn playlist(
+    storage: Arc<dyn Storage>,
     rendition: usize,
     path: OutputPath,
     body: Bytes,
-) -> Upload {
-    let storage = Arc::clone(storage);
-    async move { storage.put(&path, body).await.map(|()| Done::Playlist { rendition }) }.boxed()
+) -> Result {
+    storage.put(&path, body).await.map(|()| Done::Playlist { rendition })
 }
 
 /// Stores the multivariant playlist.
-pub(super) fn main(storage: &Arc<dyn Storage>, path: OutputPath, body: Bytes) -> Upload {
-    let storage = Arc::clone(storage);
-    async move { storage.put(&path, body).await.map(|()| Done::Main) }.boxed()
+pub(super) async fn main(storage: Arc<dyn Storage>, path: OutputPath, body: Bytes) -> Result {
+    storage.put(&path, body).await.map(|()| Done::Main)
+}
+
+/// What a task that uploaded came to.
+pub(super) fn joined(done: std::result::Result<Result, JoinError>) -> Result {
+    done.unwrap_or_else(|_| {
+        Err(Failure::new(FailureCode::Internal, "the upload of an output broke off"))
+    })
 }
 
 /// Reads a file that FFmpeg wrote.
-pub(super) async fn read(file: &Path) -> Result<Bytes, Failure> {
+pub(super) async fn read(file: &Path) -> std::result::Result<Bytes, Failure> {
     tokio::fs::read(file).await.map(Bytes::from).map_err(|error| unreadable(&error))
+}
+
+/// An upload that panicked.
+pub(super) fn crashed() -> Failure {
+    Failure::new(FailureCode::Internal, "an upload ended unexpectedly")
 }
 
 /// FFmpeg's files are ours: failing to read one is the handler's fault.

@@ -1,0 +1,201 @@
+//! Whole jobs, from file to directory: what is stored, and that it is what it says.
+
+#[path = "support/media.rs"]
+mod media;
+#[path = "support/workbench.rs"]
+mod workbench;
+
+use std::path::{Path, PathBuf};
+
+use gpu_handler::engine::Done;
+use media::media;
+use reelmill_shared::job::{FailureCode, Outcome, OutputRole, Pipeline, Summary};
+use rstest::rstest;
+use serde_json::json;
+use workbench::{Workbench, files};
+
+/// Has FFmpeg write a clip of its own test sources.
+#[expect(clippy::disallowed_methods, reason = "the clips of tests come from FFmpeg itself")]
+fn generate(bench: &Workbench, name: &str, args: &str) -> PathBuf {
+    let path = bench.root.path().join(name);
+    let mut command = std::process::Command::new("ffmpeg");
+    command.args(["-v", "error", "-nostdin"]).args(args.split_whitespace()).arg(&path);
+    assert!(command.status().expect("ffmpeg is installed").success(), "{args}");
+    path
+}
+
+const PICTURE: &str = "-f lavfi -i testsrc2=size=1280x720:rate=30";
+const TONE: &str = "-f lavfi -i sine=sample_rate=48000";
+
+fn completed(done: &Done) -> &Summary {
+    match &done.report.outcome {
+        Outcome::Completed { summary, .. } => summary,
+        Outcome::Failed { error } => panic!("{error}\n{}", done.log),
+    }
+}
+
+fn text(root: &Path, file: &str) -> String {
+    std::fs::read_to_string(root.join(file)).unwrap_or_else(|error| panic!("{file}: {error}"))
+}
+
+/// Sum of the `EXTINF` durations of a finished media playlist, all of whose segments are there.
+fn seconds(root: &Path, folder: &str) -> f64 {
+    let playlist = text(root, &format!("{folder}/index.m3u8"));
+    assert!(playlist.starts_with("#EXTM3U") && playlist.trim_end().ends_with("#EXT-X-ENDLIST"));
+    assert!(playlist.contains("#EXT-X-PLAYLIST-TYPE:VOD"), "{playlist}");
+    for segment in playlist.lines().filter(|line| !line.starts_with('#') && !line.is_empty()) {
+        assert!(root.join(folder).join(segment).is_file(), "{folder}/{segment}");
+    }
+    let durations = playlist.lines().filter_map(|line| line.strip_prefix("#EXTINF:"));
+    durations.map(|line| line.trim_end_matches(',').parse::<f64>().expect("a number")).sum()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn makes_everything_of_a_video() {
+    let bench = Workbench::new().await;
+    let source = generate(&bench, "a.mp4", &format!("{PICTURE} {TONE} -t 9 -preset ultrafast"));
+    let (done, root) = bench.run(&source, Pipeline::default()).await;
+    let summary = completed(&done);
+    assert_eq!((summary.width, summary.height), (Some(1280), Some(720)));
+    assert_eq!((summary.renditions.as_slice(), summary.audio_tracks), (&[720, 480, 360][..], 1));
+    assert_eq!(summary.frame_rate, Some(30.0));
+    assert!((summary.duration - 9.0).abs() < 0.1, "{}", summary.duration);
+    assert_eq!(summary.warnings, Vec::<String>::new());
+    let mut expected =
+        vec!["hls/main.m3u8".to_owned(), "metadata.json".into(), "poster.jpg".into()];
+    for folder in ["v720", "v480", "v360", "a0"] {
+        assert!((seconds(&root, &format!("hls/{folder}")) - 9.0).abs() < 0.1, "{folder}");
+        let video = folder.starts_with('v');
+        let names = ["000000.m4s", "000001.m4s", "000002.m4s", "index.m3u8", "init.mp4"];
+        expected.extend(names.iter().map(|name| format!("hls/{folder}/{name}")));
+        expected.extend(video.then(|| format!("hls/{folder}/iframes.m3u8")));
+    }
+    expected.extend(["storyboard/000.jpg".to_owned(), "storyboard/storyboard.vtt".to_owned()]);
+    for zoom in [256, 1024, 4096, 16384] {
+        expected.extend([format!("waveform/{zoom}.dat"), format!("waveform/{zoom}.json")]);
+    }
+    expected.sort();
+    assert_eq!(files(&root), expected);
+    let main = text(&root, "hls/main.m3u8");
+    assert!(main.contains("RESOLUTION=1280x720") && main.contains("CODECS=\"avc1."), "{main}");
+    let Outcome::Completed { outputs, .. } = &done.report.outcome else { unreachable!() };
+    for role in [OutputRole::Hls, OutputRole::Poster, OutputRole::Storyboard, OutputRole::Waveform]
+    {
+        assert!(root.join(outputs[&role].as_str()).is_file(), "{role:?}");
+    }
+    let metrics = &done.report.metrics;
+    assert!(metrics.cpu_seconds > 0.0 && metrics.output_bytes > 0, "{metrics:?}");
+    assert!(metrics.playable_seconds.is_some_and(|at| at <= metrics.total_seconds), "{metrics:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn makes_transport_streams() {
+    let bench = Workbench::new().await;
+    let source = generate(&bench, "a.mp4", &format!("{PICTURE} {TONE} -t 5 -s 640x360"));
+    let pipeline = serde_json::from_value(json!({"segmentFormat": "ts"})).expect("a pipeline");
+    let (done, root) = bench.run(&source, pipeline).await;
+    completed(&done);
+    let names = files(&root);
+    assert!(names.contains(&"hls/v360/000001.ts".to_owned()), "{names:?}");
+    assert!(
+        !names.iter().any(|name| name.ends_with(".m4s") || name.ends_with(".mp4")),
+        "{names:?}"
+    );
+}
+
+#[rstest]
+#[case::silent("silent.mp4", "-f lavfi -i testsrc=size=320x180 -t 3", 1, 0)]
+#[case::short("short.mp4", "-f lavfi -i testsrc=size=320x180:rate=25 -t 0.2", 1, 0)]
+#[case::one_frame("frame.mp4", "-f lavfi -i testsrc=size=320x180:rate=25 -frames:v 1", 1, 0)]
+#[case::tiny("tiny.mp4", "-f lavfi -i testsrc=size=16x16 -t 1", 1, 0)]
+#[case::sound("sound.mp3", "-f lavfi -i sine -t 3", 0, 1)]
+#[case::mono_8k("mono.wav", "-f lavfi -i sine=sample_rate=8000 -t 1", 0, 1)]
+#[tokio::test(flavor = "multi_thread")]
+async fn makes_something_of_little(
+    #[case] name: &str,
+    #[case] args: &str,
+    #[case] renditions: usize,
+    #[case] audio: u32,
+) {
+    let bench = Workbench::new().await;
+    let (done, root) = bench.run(&generate(&bench, name, args), Pipeline::default()).await;
+    let summary = completed(&done);
+    assert_eq!((summary.renditions.len(), summary.audio_tracks), (renditions, audio));
+    let names = files(&root);
+    let has = |start: &str| names.iter().any(|name| name.starts_with(start));
+    assert_eq!((has("poster.jpg"), has("waveform/")), (renditions > 0, audio > 0), "{names:?}");
+    assert!(has("hls/main.m3u8"), "{names:?}");
+}
+
+/// A source that ends long before it says is told of, not passed over.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_truncated_source_fails_or_warns() {
+    let bench = Workbench::new().await;
+    let args = format!("{PICTURE} -t 10 -preset ultrafast -g 30 -movflags +faststart");
+    let whole = std::fs::read(generate(&bench, "whole.mp4", &args)).expect("read");
+    let path = bench.root.path().join("cut.mp4");
+    std::fs::write(&path, &whole[..whole.len() / 2]).expect("written");
+    let (done, _) = bench.run(&path, Pipeline::default()).await;
+    match &done.report.outcome {
+        Outcome::Completed { summary, .. } => {
+            assert!(summary.duration < 9.0);
+            assert!(!summary.warnings.is_empty(), "{summary:?}");
+        }
+        Outcome::Failed { error } => assert_eq!(error.code, FailureCode::CorruptMedia),
+    }
+}
+
+/// Real files of every kind; what each must come out as is known from looking at it.
+#[rstest]
+#[case("edge/rot90_720p_5s.mp4", Some((720, 1280)), 4.97)]
+#[case("edge/sar_2x1.mp4", Some((1280, 360)), 5.0)]
+#[case("edge/start10s.mp4", None, 4.0)]
+#[case("edge/odd_518x488_vfr.mp4", None, 5.5)]
+#[case("edge/portrait_720x1080.mp4", Some((720, 1080)), 1.0)]
+#[case("derived/interlaced_tff_29.97.mp4", None, 4.0)]
+#[case("video/vp9_bbb_642x642.webm", Some((642, 642)), 3.0)]
+#[tokio::test(flavor = "multi_thread")]
+async fn real_files_come_out_right(
+    #[case] name: &str,
+    #[case] size: Option<(u32, u32)>,
+    #[case] duration: f64,
+) {
+    let Some(root) = media("") else { return };
+    let bench = Workbench::new().await;
+    let (done, outputs) = bench.run(&root.join(name), Pipeline::default()).await;
+    let summary = completed(&done);
+    if let Some((width, height)) = size {
+        assert_eq!((summary.width, summary.height), (Some(width), Some(height)));
+        let main = text(&outputs, "hls/main.m3u8");
+        assert!(main.contains(&format!("RESOLUTION={width}x{height}")), "{main}");
+    }
+    assert!((summary.duration - duration).abs() < 0.6, "{} s", summary.duration);
+}
+
+/// Every real file ends well or with its own reason, and never with a fault of ours.
+#[rstest]
+#[case("edge")]
+#[case("derived")]
+#[case("audio")]
+#[case("hdr")]
+#[tokio::test(flavor = "multi_thread")]
+async fn every_real_file_is_made(#[case] folder: &str) {
+    let Some(root) = media(folder) else { return };
+    let bench = Workbench::new().await;
+    let mut complaints = Vec::new();
+    for name in files(&root) {
+        let (done, _) = bench.run(&root.join(&name), Pipeline::default()).await;
+        let expected = match name.as_str() {
+            "theora_none_vvc.mp4" => Some(FailureCode::UnsupportedCodec),
+            _ => None,
+        };
+        let (got, words) = match &done.report.outcome {
+            Outcome::Completed { .. } => (None, String::new()),
+            Outcome::Failed { error } => (Some(error.code), error.to_string()),
+        };
+        if got != expected {
+            complaints.push(format!("{name}: {words}\n{}", done.log));
+        }
+    }
+    assert!(complaints.is_empty(), "{}", complaints.join("\n"));
+}
