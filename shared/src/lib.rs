@@ -9,7 +9,7 @@
 //! * [`probe`]: what a source is, from ffprobe's output, and what is refused.
 //! * [`plan`]: one FFmpeg command with one decode for all outputs.
 //! * [`ladder`] and [`frame_rate`]: the video renditions to make of it.
-//! * [`webvtt`] and [`storyboard`]: subtitles in segments, and thumbnails for the seek bar.
+//! * [`subtitle`] and [`storyboard`]: subtitles in segments, and thumbnails for the seek bar.
 //! * [`waveform`]: BBC audiowaveform's minimum and maximum of every pixel, streamed.
 //! * [`playlist`] and [`segment`]: HLS playlists, and the look into segments that they need.
 //! * [`object_key`]: where every byte lies in R2, with content type and cache control.
@@ -35,4 +35,3 @@ pub mod subtitle;
 pub mod token;
 pub mod waveform;
 pub mod webhook;
-pub mod webvtt;
