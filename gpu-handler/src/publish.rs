@@ -41,7 +41,7 @@ pub struct Publisher {
     /// The directory that FFmpeg works in.
     out: PathBuf,
     renditions: Vec<Rendition>,
-    uploads: JoinSet<Result<Done, Failure>>,
+    uploads: JoinSet<upload::Result>,
     playable: bool,
     /// When the multivariant playlist may be written again.
     main_rested_at: Option<Instant>,

@@ -169,7 +169,9 @@ async fn stores_everything_in_the_end() {
     assert_eq!(published.outputs[&OutputRole::Waveform].as_str(), "waveform/16384.json");
     assert!(storage.text("hls/v360/index.m3u8").ends_with("#EXT-X-ENDLIST\n"));
     insta::assert_snapshot!("main", storage.text("hls/main.m3u8"));
-    insta::assert_snapshot!("metadata", storage.text("metadata.json"));
+    let metadata: serde_json::Value =
+        serde_json::from_str(&storage.text("metadata.json")).expect("JSON");
+    insta::assert_json_snapshot!("metadata", metadata);
 }
 
 #[tokio::test(start_paused = true)]

@@ -9,7 +9,6 @@ use reelmill_shared::{
     playlist::Segment,
     segment::{first_key_frame, video_codec},
 };
-use tokio::task::JoinError;
 
 use super::rendition::SegmentJob;
 use crate::storage::Storage;
@@ -71,13 +70,6 @@ pub(super) async fn playlist(
 /// Stores the multivariant playlist.
 pub(super) async fn main(storage: Arc<dyn Storage>, path: OutputPath, body: Bytes) -> Result {
     storage.put(&path, body).await.map(|()| Done::Main)
-}
-
-/// What a task that uploaded came to.
-pub(super) fn joined(done: std::result::Result<Result, JoinError>) -> Result {
-    done.unwrap_or_else(|_| {
-        Err(Failure::new(FailureCode::Internal, "the upload of an output broke off"))
-    })
 }
 
 /// Reads a file that FFmpeg wrote.
