@@ -37,39 +37,35 @@ before(async () => {
 
 after(() => browser?.close());
 
-test('a wrong key is refused in words', async () => {
-  const { page, close } = await open({ signedIn: false });
+test('a wrong key is refused in words', async (t) => {
+  const { page } = await open(t, { signedIn: false });
   await page.getByLabel('API key').fill('not-the-key');
   await page.getByRole('button', { name: 'Open the console' }).click();
   await page.getByRole('alert').filter({ hasText: 'No valid API key' }).waitFor();
   await noViolations(page);
-  await close();
 });
 
-test('the key leaves the address and stays in the tab', async () => {
-  const { page, errors, close } = await open();
+test('the key leaves the address and stays in the tab', async (t) => {
+  const { page, errors } = await open(t);
   assert.equal(new URL(page.url()).hash, '');
   await page.reload();
   await page.getByRole('heading', { name: 'Drop video or audio here' }).waitFor();
   assert.deepEqual(errors, []);
-  await close();
 });
 
 test('a file is uploaded, plays before it is ready, and goes on as VOD', async (t) => {
-  const { page, errors, close } = await open();
+  const { page, errors } = await open(t);
   await page.setInputFiles('input[type=file]', file);
   const stage = page.getByRole('region', { name: basename(file) });
   await stage.waitFor();
 
-  await page.waitForFunction(() => document.querySelector('.player video')?.readyState >= 2, null, {
-    timeout: encodeMs,
-  });
+  await until(page, () => document.querySelector('.player video')?.readyState >= 2);
   const first = await play(page, 0.5);
   t.diagnostic(`first played as “${first.badge}” at ${first.width}×${first.height}`);
   assert.ok(first.width > 0 && first.height > 0, 'there is a picture');
   assert.match(first.src, /^blob:/, 'hls.js feeds it through media source extensions');
 
-  await stage.locator('.badge', { hasText: /^Ready$/ }).waitFor({ timeout: encodeMs });
+  await until(page, () => document.querySelector('.panel .badge')?.textContent === 'Ready');
   // The ribbon goes when the playlist that was read last is complete.
   await page.waitForFunction(() => document.querySelector('.ribbon').hidden);
   const { duration } = await play(page, first.time + 0.5);
@@ -98,11 +94,10 @@ test('a file is uploaded, plays before it is ready, and goes on as VOD', async (
     await noViolations(page);
   }
   assert.deepEqual(errors, []);
-  await close();
 });
 
-test('the library shows the media with its poster, and deletes it', async () => {
-  const { page, errors, close } = await open();
+test('the library shows the media with its poster, and deletes it', async (t) => {
+  const { page, errors } = await open(t);
   const card = page.locator('.card').filter({ hasText: basename(file) }).first();
   await card.locator('img').waitFor();
   await card.focus();
@@ -113,11 +108,10 @@ test('the library shows the media with its poster, and deletes it', async () => 
   await page.getByRole('dialog').getByRole('button', { name: 'Delete' }).click();
   await page.locator(`.card[data-id="${id}"]`).waitFor({ state: 'detached' });
   assert.deepEqual(errors, []);
-  await close();
 });
 
-test('text with a hostile name fails in words, and its name stays text', async () => {
-  const { page, errors, close } = await open();
+test('text with a hostile name fails in words, and its name stays text', async (t) => {
+  const { page, errors } = await open(t);
   const name = '<img src=x onerror=alert(1)>"\'&amp;.mp4';
   let dialogs = 0;
   page.on('dialog', (dialog) => {
@@ -134,12 +128,12 @@ test('text with a hostile name fails in words, and its name stays text', async (
   await noViolations(page);
   assert.equal(dialogs, 0);
   assert.deepEqual(errors, []);
-  await close();
 });
 
 /** A page of its own, with the console open in it; `errors` collects what the console logs. */
-async function open({ signedIn = true } = {}) {
+async function open(t, { signedIn = true } = {}) {
   const context = await browser.newContext({ viewport: { width: 1280, height: 900 } });
+  t.after(() => context.close());
   await context.grantPermissions(['clipboard-read', 'clipboard-write'], { origin: base });
   const page = await context.newPage();
   const errors = [];
@@ -147,7 +141,17 @@ async function open({ signedIn = true } = {}) {
   page.on('pageerror', (error) => errors.push(String(error)));
   await page.goto(signedIn ? `${base}/#key=${encodeURIComponent(key)}` : base);
   if (signedIn) await page.getByRole('heading', { name: 'Drop video or audio here' }).waitFor();
-  return { page, errors, close: () => context.close() };
+  return { page, errors };
+}
+
+/** Waits until `condition` holds in the page; a media that fails meanwhile fails the test at once. */
+async function until(page, condition) {
+  const failure = page.locator('.screen-failure code');
+  const failed = failure.waitFor({ timeout: encodeMs }).then(
+    async () => assert.fail(`the media failed: ${await page.locator('.screen-failure').innerText()}`),
+    () => {},
+  );
+  await Promise.race([failed, page.waitForFunction(condition, null, { timeout: encodeMs })]);
 }
 
 /** Plays until `until` seconds have been reached, and tells what it saw. */
