@@ -6,7 +6,7 @@ import './controls.ts';
 import { local } from './api.ts';
 import { controls } from './controls.ts';
 import { h } from './dom.ts';
-import type { Playback } from './types.ts';
+import type { Playback, Summary } from './types.ts';
 
 export interface PlayerEvents {
   /** The renditions are known. */
@@ -74,8 +74,17 @@ export class Player {
     hls.attachMedia(this.video);
   }
 
-  /** What is only there once the media is ready: thumbnails for the seek bar, and the poster. */
-  complete(playback: Playback): void {
+  /**
+   * What is only there once the media is ready: thumbnails for the seek bar, the poster, and tracks
+   * that the master playlist did not list yet when it was loaded (hls.js reads it once).
+   */
+  complete(playback: Playback, { subtitleTracks = 0, audioTracks = 0 }: Summary): void {
+    const hls = this.#hls;
+    const missing =
+      hls !== undefined &&
+      hls.levels.length > 0 &&
+      (hls.subtitleTracks.length < subtitleTracks || (audioTracks > 1 && hls.audioTracks.length < audioTracks));
+    if (missing) this.#reload(playback);
     if (playback.poster && !this.video.poster) this.video.poster = local(playback.poster);
     if (!playback.storyboard || this.video.querySelector('track')) return;
     this.video.append(
@@ -86,6 +95,14 @@ export class Player {
         default: true,
       }),
     );
+  }
+
+  /** Loads anew where it stands, and goes on playing if it did. */
+  #reload(playback: Playback): void {
+    const playing = !this.video.paused;
+    this.load(playback, this.video.currentTime);
+    // Refused only where the person has not touched the page; then the button is there.
+    if (playing) this.video.play().catch(() => {});
   }
 
   destroy(): void {
@@ -135,11 +152,8 @@ export class Player {
     if (!hls || !error.fatal) return;
     if (error.response?.code === 403 && performance.now() - this.#renewedAt > renewAtMostEveryMs) {
       this.#renewedAt = performance.now();
-      const playing = !this.video.paused;
-      const at = this.video.currentTime;
       try {
-        this.load(await this.events.renew(), at);
-        if (playing) await this.video.play();
+        this.#reload(await this.events.renew());
       } catch {
         this.events.failed('The signed URL has expired and could not be renewed.');
       }

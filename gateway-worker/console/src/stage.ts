@@ -181,7 +181,7 @@ export class Stage {
     const player = this.#player;
     if (!player || !media.summary) return;
     this.#frame.classList.toggle('audio', !media.summary.width);
-    player.complete(playback);
+    player.complete(playback, media.summary);
     const { Waveform } = await import('./waveform.ts');
     if (this.#player !== player) return;
     const waveform = new Waveform(player.video);
