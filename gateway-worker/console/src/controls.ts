@@ -16,12 +16,14 @@ import 'media-chrome/media-time-display';
 import 'media-chrome/media-time-range';
 import 'media-chrome/media-volume-range';
 import 'media-chrome/menu';
-import { h } from './dom.ts';
+import { h, set } from './dom.ts';
 
 export interface Controls {
   element: HTMLElement;
   /** Shows the menus for which there is a choice. */
   offer(choices: { quality: boolean; audio: boolean; subtitles: boolean }): void;
+  /** Whether the bars stay while it plays. */
+  pin(pinned: boolean): void;
 }
 
 /** A media-chrome controller around `video`. */
@@ -36,6 +38,34 @@ export function controls(video: HTMLVideoElement): Controls {
     subtitles.hidden = !choices.subtitles;
   };
   offer({ quality: false, audio: false, subtitles: false });
+  const bars = h(
+    'div',
+    { class: 'player-bars' },
+    h(
+      'media-control-bar',
+      { class: 'player-seek' },
+      h(
+        'media-time-range',
+        {},
+        h('media-preview-thumbnail', { slot: 'preview' }),
+        h('media-preview-time-display', { slot: 'preview' }),
+      ),
+    ),
+    h(
+      'media-control-bar',
+      { class: 'player-buttons' },
+      h('media-play-button'),
+      h('media-seek-backward-button', { seekoffset: 10 }),
+      h('media-seek-forward-button', { seekoffset: 10 }),
+      h('media-mute-button'),
+      h('media-volume-range'),
+      h('media-time-display', { showduration: true }),
+      h('span', { class: 'player-gap' }),
+      h('media-settings-menu-button'),
+      h('media-pip-button'),
+      h('media-fullscreen-button'),
+    ),
+  );
   const element = h(
     'media-controller',
     { class: 'player', defaultstreamtype: 'on-demand', noautoseektolive: true },
@@ -43,36 +73,9 @@ export function controls(video: HTMLVideoElement): Controls {
     h('media-loading-indicator', { slot: 'centered-chrome', noautohide: true }),
     h('div', { slot: 'centered-chrome', class: 'player-center' }, h('media-play-button')),
     h('media-settings-menu', { hidden: true, anchor: 'auto' }, quality, audio, subtitles, speed),
-    h(
-      'div',
-      { class: 'player-bars' },
-      h(
-        'media-control-bar',
-        { class: 'player-seek' },
-        h(
-          'media-time-range',
-          {},
-          h('media-preview-thumbnail', { slot: 'preview' }),
-          h('media-preview-time-display', { slot: 'preview' }),
-        ),
-      ),
-      h(
-        'media-control-bar',
-        { class: 'player-buttons' },
-        h('media-play-button'),
-        h('media-seek-backward-button', { seekoffset: 10 }),
-        h('media-seek-forward-button', { seekoffset: 10 }),
-        h('media-mute-button'),
-        h('media-volume-range'),
-        h('media-time-display', { showduration: true }),
-        h('span', { class: 'player-gap' }),
-        h('media-settings-menu-button'),
-        h('media-pip-button'),
-        h('media-fullscreen-button'),
-      ),
-    ),
+    bars,
   );
-  return { element, offer };
+  return { element, offer, pin: (pinned) => set(bars, { noautohide: pinned }) };
 }
 
 /** An entry of the settings menu that opens a menu of its own. */

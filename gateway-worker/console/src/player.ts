@@ -117,6 +117,8 @@ export class Player {
     for (const track of [...this.video.videoTracks]) this.video.removeVideoTrack(track);
     const withVideo = levels.filter((level) => level.videoCodec || level.height > 0);
     this.events.kind(withVideo.length === 0);
+    // Controls that hide would leave nothing to look at where there is no picture.
+    this.#controls.pin(withVideo.length === 0);
     if (withVideo.length === 0) return;
     const track = this.video.addVideoTrack('main');
     track.id = 'main';
