@@ -2,7 +2,7 @@
 //!
 //! `ffmpeg-sidecar` builds the command and reads the log; the process itself runs under tokio, in a
 //! [`sandbox`](crate::sandbox), in a process group of its own that dies with its owner. FFmpeg's
-//! standard input is one end of a socket pair to which it writes its progress, its standard output
+//! standard input is the writing end of a pipe to which it writes its progress, its standard output
 //! carries PCM, its standard error is kept in bounded memory.
 
 mod encoding;
@@ -26,7 +26,7 @@ use crate::{
     sandbox::{Layers, Profile},
 };
 
-pub use encoding::{Encoding, Finished};
+pub use encoding::{Encoding, Finished, Pulse};
 pub use log::Log;
 pub use progress::{Parser, Tick};
 

@@ -147,7 +147,7 @@ fn encoding(cell: &Cell, pace: &str, output: &str) -> gpu_handler::ffmpeg::Encod
 async fn an_encoding_that_is_dropped_is_killed() {
     let cell = Cell::new(LIMITS);
     let mut running = encoding(&cell, "-re", "-f s16le pipe:1");
-    let mut pcm = running.take_pcm().expect("a pipe");
+    let (mut pcm, _) = running.take_pcm().expect("a pipe");
     running.progress().changed().await.expect("it runs");
     drop(running);
     // The pipe ends when its last writer is gone.
@@ -167,6 +167,21 @@ async fn an_encoding_that_stalls_or_drags_on_is_ended() {
     let finished = dragging.finish(Duration::from_secs(1), Duration::from_secs(60)).await;
     let failure = finished.result.expect_err("stopped");
     assert_eq!(failure.to_string(), "timed_out: encoding took too long");
+}
+
+/// An output whose first frame comes last silences FFmpeg's own progress; life shows all the same.
+#[tokio::test]
+async fn an_encoding_with_a_late_output_shows_life() {
+    let cell = Cell::new(LIMITS);
+    let line = "-nostdin -progress pipe:0 -re -f lavfi -i testsrc=size=64x64:rate=50:duration=60 \
+                -filter_complex [0:v]split[a][b];[b]tile=60x60[late] \
+                -map [a] -c:v libx264 -tune zerolatency -f null - -map [late] -f null -";
+    let args: Vec<OsString> = line.split_whitespace().map(OsString::from).collect();
+    let running = runner("/bin/true").start(&args, cell.run()).expect("it starts");
+    let mut progress = running.progress();
+    progress.changed().await.expect("a sign of life");
+    let tick = *progress.borrow();
+    assert!(tick.frames > 0 && !tick.ended, "{tick:?}");
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ use std::{
     ffi::OsString,
     path::Path,
     sync::{Arc, OnceLock},
+    time::Duration,
 };
 
 use reelmill_shared::{
@@ -21,7 +22,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::{Engine, Notes, source};
 use crate::{
-    ffmpeg::{Run, Tick},
+    ffmpeg::{Pulse, Run, Tick},
     publish::{Finale, Published, Publisher},
     sandbox::{Limits, Profile},
     storage::MeteredStorage,
@@ -165,23 +166,32 @@ async fn make_directories(out: &Path, plan: &Plan) -> Result<(), Failure> {
 
 /// Tells the tracker what FFmpeg tells, for ever.
 async fn relay(mut ticks: watch::Receiver<Tick>, duration: Option<f64>, tracker: &Tracker) {
+    let began = Instant::now();
     while ticks.changed().await.is_ok() {
         let tick = *ticks.borrow_and_update();
         let made = tick.out_time.as_secs_f64();
         // Without a known duration there is no share, but life all the same.
         let share = duration.filter(|seconds| *seconds > 0.0).map_or(0.0, |all| made / all);
-        tracker.encoded(share as f32, tick.speed);
+        let speed = tick.speed.unwrap_or((made / began.elapsed().as_secs_f64().max(0.1)) as f32);
+        tracker.encoded(share as f32, Some(speed));
     }
     std::future::pending().await
 }
 
 /// Reads PCM as it comes and keeps nothing of it but the waveforms.
-async fn reduce(source: Option<impl AsyncRead + Unpin>, pcm: Option<Pcm>) -> Vec<Waveform> {
-    let (Some(mut source), Some(pcm)) = (source, pcm) else { return Vec::new() };
+async fn reduce(
+    source: Option<(impl AsyncRead + Unpin, Pulse)>,
+    pcm: Option<Pcm>,
+) -> Vec<Waveform> {
+    let (Some((mut source, pulse)), Some(pcm)) = (source, pcm) else { return Vec::new() };
+    let bytes_per_second = f64::from(pcm.sample_rate) * f64::from(pcm.channels) * 2.0;
+    let mut bytes = 0.0;
     let mut reducer = Reducer::new(pcm.sample_rate, pcm.channels as usize, &ZOOMS);
     let mut buffer = vec![0; 64 * 1024];
     while let Ok(count @ 1..) = source.read(&mut buffer).await {
         reducer.push(&buffer[..count]);
+        bytes += count as f64;
+        pulse.reached(Duration::from_secs_f64(bytes / bytes_per_second.max(1.0)));
     }
     reducer.finish()
 }

@@ -6,7 +6,7 @@ use reelmill_shared::job::{Failure, FailureCode};
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
-    net::UnixStream,
+    net::unix::pipe::Receiver,
     process::{Child, ChildStdout},
     sync::watch,
     task::JoinHandle,
@@ -25,6 +25,7 @@ pub struct Encoding {
     child: Child,
     group: Group,
     progress: watch::Receiver<Tick>,
+    pulse: Option<Pulse>,
     reader: AbortOnDropHandle<()>,
     log: AbortOnDropHandle<Log>,
     pcm: Option<ChildStdout>,
@@ -48,29 +49,32 @@ pub struct Finished {
 }
 
 impl Runner {
-    /// Starts FFmpeg with `args`, to which the end of a `-progress pipe:0` belongs.
+    /// Starts FFmpeg with `args`, of which `-progress pipe:0` is one.
     ///
     /// # Errors
     /// `internal` if it could not be started.
     pub fn start(&self, args: &[OsString], run: Run<'_>) -> Result<Encoding, Failure> {
-        let (program, args) = built(&self.tools.ffmpeg, args);
+        let vstats = ["-vstats_file", "/proc/self/fd/0"].map(OsString::from);
+        let (program, args) = built(&self.tools.ffmpeg, &[&vstats, args].concat());
         let mut line = vec![program];
         line.extend(args);
         let mut command = self.sandboxed(&line, &run);
-        let (ours, theirs) = std::os::unix::net::UnixStream::pair().map_err(|e| not_started(&e))?;
+        let (ours, theirs) = std::io::pipe().map_err(|error| not_started(&error))?;
         command.stdin(Stdio::from(OwnedFd::from(theirs)));
         // The command holds the other end until it is dropped, in here.
         let mut child = spawn(command)?;
         let group = Group::of(&child)?;
-        let ours = ours.set_nonblocking(true).and_then(|()| UnixStream::from_std(ours));
+        let ours = Receiver::from_owned_fd(ours.into()).map_err(|error| not_started(&error))?;
         let (sender, progress) = watch::channel(Tick::default());
-        let reader = spawn_abortable(read_progress(ours.map_err(|e| not_started(&e))?, sender));
+        let pulse = Some(Pulse(sender.clone()));
+        let reader = spawn_abortable(read_progress(ours, Pulse(sender)));
         let log = spawn_abortable(read_log(child.stderr.take()));
         let pcm = child.stdout.take();
         Ok(Encoding {
             child,
             group,
             progress,
+            pulse,
             reader,
             log,
             pcm,
@@ -86,14 +90,17 @@ impl Encoding {
         self.progress.clone()
     }
 
-    /// Its standard output. It must be read, or FFmpeg waits.
-    pub fn take_pcm(&mut self) -> Option<ChildStdout> {
-        self.pcm.take()
+    /// Its standard output, and a way to tell how far it got. It must be read, or FFmpeg waits; and
+    /// both must be let go when it ends.
+    pub fn take_pcm(&mut self) -> Option<(ChildStdout, Pulse)> {
+        self.pcm.take().zip(self.pulse.take())
     }
 
     /// Waits for its end, or brings it about: when it takes longer than `wall`, or when nothing
     /// advances for `stall`. To cancel it, drop it.
     pub async fn finish(mut self, wall: Duration, stall: Duration) -> Finished {
+        // Whoever still holds a pulse keeps the progress from ending.
+        self.pulse = None;
         let watched = self.watch(wall, stall).await;
         // FFmpeg has closed its end of the progress, or is about to die. Until we wait for it, the
         // kernel keeps the account of what it used.
@@ -195,18 +202,34 @@ fn peak_memory(status: &str) -> Option<u64> {
     Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
 }
 
-async fn read_progress(source: UnixStream, sender: watch::Sender<Tick>) {
+async fn read_progress(source: Receiver, pulse: Pulse) {
     let mut lines = BufReader::new(source).lines();
     let mut parser = Parser::default();
     while let Ok(Some(line)) = lines.next_line().await {
         if let Some(tick) = parser.line(&line) {
-            // FFmpeg goes on talking when it is stuck; only an advance counts as life.
-            sender.send_if_modified(|last| {
-                let advances = tick.advances(last);
-                *last = tick;
-                advances
-            });
+            pulse.tick(tick);
         }
+    }
+}
+
+/// Tells that an encoding lives.
+#[derive(Debug, Clone)]
+pub struct Pulse(watch::Sender<Tick>);
+
+impl Pulse {
+    /// So much was written, as seen from outside.
+    pub fn reached(&self, out_time: Duration) {
+        let last = *self.0.borrow();
+        self.tick(Tick { out_time, ..last });
+    }
+
+    /// FFmpeg goes on talking when it is stuck; only an advance counts as life.
+    fn tick(&self, tick: Tick) {
+        self.0.send_if_modified(|last| {
+            let advances = tick.advances(last);
+            *last = Tick { out_time: tick.out_time.max(last.out_time), ..tick };
+            advances
+        });
     }
 }
 

@@ -1,4 +1,8 @@
-//! FFmpeg's machine-readable progress: `key=value` lines in blocks that end with `progress=`.
+//! FFmpeg's machine-readable progress, of two kinds on one pipe.
+//!
+//! * `-progress`: `key=value` lines in blocks that end with `progress=`. FFmpeg is silent, though,
+//!   until every output has had its first packet, and a sheet of thumbnails has it at the very end.
+//! * `-vstats_file`: one line for each encoded frame of each output, from the first one on.
 
 use std::time::Duration;
 
@@ -22,16 +26,19 @@ impl Tick {
     }
 }
 
-/// Reads the lines of `-progress`, one after the other. Unknown keys are ignored, unreadable values
-/// leave what was known before.
+/// Reads the lines of both, one after the other. Unknown keys are ignored, unreadable values (the two
+/// may cut each other's lines) leave what was known before.
 #[derive(Debug, Default)]
 pub struct Parser {
     current: Tick,
 }
 
 impl Parser {
-    /// Takes one line; gives a [`Tick`] whenever a block is complete.
+    /// Takes one line; gives a [`Tick`] whenever there is something new to tell.
     pub fn line(&mut self, line: &str) -> Option<Tick> {
+        if line.starts_with("out=") {
+            return self.frame(line);
+        }
         let (key, value) = line.trim().split_once('=')?;
         let value = value.trim();
         match key {
@@ -53,6 +60,22 @@ impl Parser {
             _ => {}
         }
         None
+    }
+
+    /// `out= 0 st= 0 frame= 113 q= 28.0 f_size= 5120 … time= 3.767 br= …`; the first output counts.
+    fn frame(&mut self, line: &str) -> Option<Tick> {
+        let mut words = line.split_whitespace();
+        let mut value = |key| {
+            words.by_ref().find(|word| *word == key)?;
+            words.next()
+        };
+        value("out=").filter(|output| *output == "0")?;
+        let frames = value("frame=")?.parse().ok()?;
+        let seconds: f64 = value("time=")?.parse().ok()?;
+        let time = Duration::try_from_secs_f64(seconds).ok()?;
+        self.current.frames = self.current.frames.max(frames);
+        self.current.out_time = self.current.out_time.max(time);
+        Some(self.current)
     }
 }
 
@@ -79,6 +102,21 @@ mod tests {
         assert_eq!((ticks[1].frames, ticks[1].speed, ticks[1].ended), (61, Some(4.11), false));
         assert_eq!((ticks[2].frames, ticks[2].speed, ticks[2].ended), (120, Some(4000.0), true));
         assert!(ticks[2].advances(&ticks[1]) && !ticks[1].advances(&ticks[1]));
+    }
+
+    /// As FFmpeg 5.1 writes it, with a block of the other kind cut in.
+    #[test]
+    fn reads_frames_of_the_first_output() {
+        let ticks = parse(
+            "out=  0 st=  0 frame=    25 q= 27.0 f_size=    42 s_size=       1KiB time= 0.833 \
+             br=    10.1kbits/s avg_br=    10.1kbits/s type= B\n\
+             out=  4 st=  0 frame=     1 q= 3.0 f_size= 99 s_size= 1kB time= 99.0 br= 1 type= I\n\
+             out=  0 st=  0 frame=    26 q= 27.0 f_size=    42 s_size= 1KiB time= 1.2frame=30\n\
+             out_time_us=1000000\nprogress=continue\n",
+        );
+        assert_eq!(ticks.len(), 2);
+        assert_eq!((ticks[0].frames, ticks[0].out_time), (25, Duration::from_millis(833)));
+        assert_eq!(ticks[1].out_time, Duration::from_secs(1));
     }
 
     #[test]

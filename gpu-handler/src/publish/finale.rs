@@ -45,7 +45,7 @@ impl Publisher {
     /// # Errors
     /// `corrupt_media` if nothing was decoded; those of the storage.
     pub async fn finish(mut self, finale: Finale<'_>) -> Result<Published, Failure> {
-        let duration = self.renditions.iter().map(|r| r.seconds()).fold(0.0, f64::max);
+        let duration = self.duration();
         let mut warnings = finale.source.warnings.clone();
         self.drop_empty(&mut warnings)?;
         if let Some(warning) = shortfall(finale.source.duration, duration) {
@@ -63,6 +63,15 @@ impl Publisher {
         let metadata = self.metadata(&finale, &summary, &playlist);
         self.storage.put(&OutputPath::metadata(), Bytes::from(metadata.to_string())).await?;
         Ok(Published { outputs, summary })
+    }
+
+    /// Duration in seconds: of the longest rendition, but of the video where sound is longer only
+    /// by what its encoder adds.
+    fn duration(&self) -> f64 {
+        let longest = self.renditions.iter().map(|r| r.seconds()).fold(0.0, f64::max);
+        let video = self.renditions.iter().find(|rendition| rendition.is_video);
+        let video = video.map(|rendition| rendition.seconds());
+        video.filter(|seconds| longest - seconds < 0.1).unwrap_or(longest)
     }
 
     /// Forgets audio tracks that decoded to nothing. Video that did, and nothing at all, fail.
