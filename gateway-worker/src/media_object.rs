@@ -18,7 +18,8 @@ use std::{cell::Cell, rc::Rc};
 use jiff::Timestamp;
 use reelmill_shared::{
     id::MessageId,
-    media::{Effect, Event},
+    job::RetryPolicy,
+    media::{Announcement, Effect, Event, Media, State as MediaState, Timing},
     problem::ProblemCode,
 };
 use worker::{Env, Response, State, wasm_bindgen_futures::spawn_local};
@@ -67,47 +68,69 @@ impl Inner {
 
     /// Applies an event and stores what follows, in one transaction.
     fn apply(&self, event: Event) -> ApiResult<Record> {
-        let now = clock::now();
+        let (now, timing) = (clock::now(), self.config()?.timing);
         let Record { media, origin } = self.record()?;
-        let (media, effects) = media.apply(event, now, self.config()?.timing)?;
+        let failed = failure_before_retry(&media, &event, now, timing);
+        let (media, effects) = media.apply(event, now, timing)?;
+        let failed = failed.map(|media| Record { media, origin: origin.clone() });
         let record = Record { media, origin };
         self.store.update(&record)?;
-        self.follow(&record, &effects, now)?;
+        self.follow(&record, failed.as_ref(), &effects, now)?;
         Ok(record)
     }
 
     /// Stores the effects of a change, with the text of each announcement as of now, and tells
-    /// live subscribers.
-    fn follow(&self, record: &Record, effects: &[Effect], now: Timestamp) -> ApiResult<()> {
+    /// live subscribers. `failed` is the media as a failure is announced, where it has already
+    /// gone on to its automatic retry.
+    fn follow(
+        &self,
+        record: &Record,
+        failed: Option<&Record>,
+        effects: &[Effect],
+        now: Timestamp,
+    ) -> ApiResult<()> {
         for effect in effects {
             if let Effect::Announce { kind, sequence } = effect {
-                let id = MessageId::derived(&[&record.media.id.to_string(), &sequence.to_string()]);
-                let body = serde_json::json!({
-                    "type": kind,
-                    "timestamp": now,
-                    "data": {"sequence": sequence, "media": record.for_others()},
-                });
-                self.store.run(
-                    "INSERT INTO messages VALUES (?, ?, ?, ?)",
-                    vec![
-                        id.to_string().into(),
-                        kind.as_str().into(),
-                        sequence.cast_signed().into(),
-                        body.to_string().into(),
-                    ],
-                )?;
+                let announced = failed.filter(|_| *kind == Announcement::Failed).unwrap_or(record);
+                self.store_message(*kind, *sequence, announced, now)?;
             }
             self.store.enqueue(&Task::Effect { effect: effect.clone() }, now)?;
         }
         if !effects.is_empty() {
             // Written at once by `after_change`; the task is for when that fails.
             self.store.enqueue(&Task::Index, now + outbox::INDEX_AFTER)?;
+            if let Some(failed) = failed {
+                self.tell("media", &failed.for_others())?;
+            }
             self.tell("media", &record.for_others())?;
             if record.is_final() {
                 self.live.close();
             }
         }
         Ok(())
+    }
+
+    fn store_message(
+        &self,
+        kind: Announcement,
+        sequence: u64,
+        record: &Record,
+        now: Timestamp,
+    ) -> ApiResult<()> {
+        // Derived, so that announcing twice sends one message.
+        let id = MessageId::derived(&[&record.media.id.to_string(), &sequence.to_string()]);
+        let body = serde_json::json!({
+            "type": kind,
+            "timestamp": now,
+            "data": {"sequence": sequence, "media": record.for_others()},
+        });
+        let values = vec![
+            id.to_string().into(),
+            kind.as_str().into(),
+            sequence.cast_signed().into(),
+            body.to_string().into(),
+        ];
+        Ok(self.store.run("INSERT INTO messages VALUES (?, ?, ?, ?)", values)?)
     }
 
     /// Stores an event for subscribers and sends it to those who are there.
@@ -173,10 +196,72 @@ impl Inner {
     }
 }
 
+/// The failed media that subscribers are to see, where `event` fails an attempt and the automatic
+/// retry takes the media on in the same step.
+fn failure_before_retry(
+    media: &Media,
+    event: &Event,
+    now: Timestamp,
+    timing: Timing,
+) -> Option<Media> {
+    if media.details.pipeline.retry != RetryPolicy::Automatic {
+        return None;
+    }
+    let (next, _) = media.clone().apply(event.clone(), now, timing).ok()?;
+    let mut manual = media.clone();
+    manual.details.pipeline.retry = RetryPolicy::Manual;
+    let (mut failed, _) = manual.apply(event.clone(), now, timing).ok()?;
+    failed.details = next.details;
+    let retried = matches!(next.state, MediaState::Uploaded { .. })
+        && matches!(failed.state, MediaState::Failed { .. });
+    retried.then_some(failed)
+}
+
 /// Says what went wrong behind the scenes.
 fn log(what: &str, message: &str) {
     worker::console_error!(
         "{}",
         serde_json::json!({"level": "error", "what": what, "message": message})
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use jiff::SignedDuration;
+    use reelmill_shared::media::{Details, Source};
+
+    fn transcoding(retry: RetryPolicy) -> (Media, Timestamp, Timing) {
+        let (now, timing) = (
+            Timestamp::UNIX_EPOCH,
+            Timing { upload: SignedDuration::from_hours(1), lease: SignedDuration::from_mins(1) },
+        );
+        let mut details = Details::default();
+        details.pipeline.retry = retry;
+        let id = "med_0192f0c1a2b37c4d8e9fa0b1c2d3e4f5".parse().expect("an id");
+        let (mut media, _) = Media::create(id, details, now, timing);
+        let source = Source { size: 1, etag: "e".into(), sha256: String::new() };
+        for event in [Event::SourceStored(source), Event::Dispatched] {
+            media = media.apply(event, now, timing).expect("in order").0;
+        }
+        (media, now, timing)
+    }
+
+    #[test]
+    fn a_failure_is_shown_although_the_retry_has_begun() {
+        let (media, now, timing) = transcoding(RetryPolicy::Automatic);
+        let event = Event::DispatchFailed { attempt: 1, message: "Nobody there.".into() };
+        let failed = failure_before_retry(&media, &event, now, timing).expect("retried");
+        assert_eq!(failed.state.name(), "failed");
+        assert_eq!(failed.details, media.details);
+    }
+
+    #[test]
+    fn other_changes_are_shown_as_they_are() {
+        let failure = Event::DispatchFailed { attempt: 1, message: "Nobody there.".into() };
+        let (media, now, timing) = transcoding(RetryPolicy::Manual);
+        assert_eq!(failure_before_retry(&media, &failure, now, timing), None);
+        let (media, now, timing) = transcoding(RetryPolicy::Automatic);
+        assert_eq!(failure_before_retry(&media, &Event::Cancel, now, timing), None);
+    }
 }

@@ -120,7 +120,7 @@ impl Inner {
         let (media, effects) = Media::create(id, details, now, self.config()?.timing);
         let record = Record { media, origin };
         self.store.insert(&record, fingerprint)?;
-        self.follow(&record, &effects, now)?;
+        self.follow(&record, None, &effects, now)?;
         Ok(record)
     }
 
