@@ -12,7 +12,8 @@ pub(super) fn add(request: &Request<'_>, builder: &mut Builder) -> (Vec<AudioOut
     for (number, track) in request.source.audio.iter().enumerate() {
         // Gaps are filled, so that sound stays with the picture, from time 0 on. Integers hold
         // neither NaN nor infinity, on which the AAC encoder would stop.
-        let shared = "aresample=async=1:first_pts=0,aformat=sample_fmts=s16".to_owned();
+        let scale = full_scale(&track.codec);
+        let shared = format!("aresample=async=1:first_pts=0,{scale}aformat=sample_fmts=s16");
         builder.decode(track.index, Kind::Audio, shared);
         let directory = format!("a{number}");
         let sample_rate = output_rate(track.sample_rate);
@@ -34,6 +35,12 @@ pub(super) fn add(request: &Request<'_>, builder: &mut Builder) -> (Vec<AudioOut
         }
     }
     (outputs, pcm)
+}
+
+/// Vorbis decodes to fractions, and libsndfile, which audiowaveform reads it with, takes 1.0 for
+/// 32767 where FFmpeg takes it for 32768: followed here, for waveforms that agree to the byte.
+fn full_scale(codec: &str) -> &'static str {
+    if codec == "vorbis" { "volume=volume=32767/32768:precision=float," } else { "" }
 }
 
 /// 44.1 or 48 kHz, whichever the source's rate divides: Apple's authoring specification knows no
