@@ -144,6 +144,9 @@ impl Inner {
     /// Begins to carry out what a change asked for, brings the catalogue up to date, and sets the
     /// alarm. Slow things go on after this returns.
     async fn after_change(self: &Rc<Self>) {
+        // First of all, and before anything is awaited: so the alarm is stored in one with the
+        // change, and a crash from here on delays what is to be done but cannot forget it.
+        self.rearm().await;
         spawn_local(Rc::clone(self).drain());
         spawn_local(Rc::clone(self).deliver_due());
         if let Err(error) = self.index().await {
