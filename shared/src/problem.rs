@@ -57,6 +57,7 @@ problem_codes! {
     MethodNotAllowed = "method_not_allowed", 405, "The method is not allowed here";
     MediaDeleted = "media_deleted", 410, "The media was deleted";
     SourceExists = "source_exists", 409, "The media already has a source";
+    UploadClosed = "upload_closed", 409, "The media takes no source any more";
     UploadInProgress = "upload_in_progress", 409, "Another upload to this media is under way";
     NotFailed = "not_failed", 409, "Only a failed media can be retried";
     NoSource = "no_source", 409, "The media has no source to try again with";

@@ -38,7 +38,8 @@ pub enum Command {
         /// The upload's `Content-Length`.
         size: u64,
     },
-    /// Keep the lock; replies `null`, or `upload_in_progress` once it is lost.
+    /// Keep the lock; replies `null`, `upload_in_progress` once it is lost, or why no source is
+    /// wanted any more.
     KeepUpload {
         /// The lock.
         lock: String,

@@ -49,6 +49,8 @@ impl Inner {
             Command::BeginUpload { size } => reply(&self.begin_upload(size)?),
             Command::KeepUpload { lock } => {
                 self.check_lock(&lock)?;
+                // Whoever uploads to a media that was cancelled or deleted may stop.
+                self.awaiting_source()?;
                 self.store.lock(&lock, clock::now() + LOCK)?;
                 Ok(Value::Null)
             }
@@ -60,6 +62,7 @@ impl Inner {
             }
             Command::StoreSource { lock, source } => {
                 self.check_lock(&lock)?;
+                self.awaiting_source()?;
                 let record = self.apply(Event::SourceStored(source))?;
                 self.store.unlock()?;
                 self.after_change().await;
@@ -135,15 +138,22 @@ impl Inner {
         not_deleted(self.record()?)
     }
 
+    /// The media, if it waits for its source.
+    fn awaiting_source(&self) -> ApiResult<Record> {
+        let record = self.living()?;
+        match record.media.state {
+            State::Uploading { .. } => Ok(record),
+            State::Failed { source: None, .. } => Err(ProblemCode::UploadClosed.into()),
+            _ => Err(ProblemCode::SourceExists.into()),
+        }
+    }
+
     fn begin_upload(&self, size: u64) -> ApiResult<UploadLock> {
         let now = clock::now();
-        let record = self.living()?;
-        let State::Uploading { expires_at } = record.media.state else {
-            return Err(ProblemCode::SourceExists.into());
-        };
-        if now >= expires_at {
+        let record = self.awaiting_source()?;
+        if record.media.deadline().is_some_and(|(at, _)| at <= now) {
             return Err(ApiError::new(
-                ProblemCode::SourceExists,
+                ProblemCode::UploadClosed,
                 "The time for uploading is over.",
             ));
         }

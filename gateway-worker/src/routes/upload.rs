@@ -108,8 +108,10 @@ async fn upload(
     let source = Source { size: length, etag: stored.etag, sha256: hex::encode(&stored.sha256) };
     let command = Command::StoreSource { lock: lock.to_owned(), source };
     let committed = app.media(id)?.send(&command).await;
-    if let Err(ApiError { code: ProblemCode::MediaDeleted, .. }) = committed {
-        // The deletion did not see this object.
+    if let Err(ApiError { code: ProblemCode::MediaDeleted | ProblemCode::UploadClosed, .. }) =
+        committed
+    {
+        // The deletion did not see this object, and what was cancelled will never use it.
         bucket.delete(&key).await?;
     }
     committed
