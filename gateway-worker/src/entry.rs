@@ -105,6 +105,10 @@ async fn route(request: &web_sys::Request, env: Env, context: Context) -> ApiRes
 fn translate(request: &web_sys::Request, url: &Url, app: App) -> ApiResult<Request<Body>> {
     let method = Method::from_bytes(request.method().as_bytes()).map_err(ApiError::internal)?;
     let target = &url[url::Position::BeforePath..url::Position::AfterQuery];
+    // The router's own words about this would be no problem document.
+    if percent_encoding::percent_decode_str(url.path()).decode_utf8().is_err() {
+        return Err(ApiError::invalid("The URL's path is not UTF-8."));
+    }
     let mut translated = Request::builder()
         .method(method)
         .uri(target)
