@@ -198,6 +198,10 @@ async fn follow(api: &Api, id: &str) -> Result<Value> {
                 bar.set_prefix(speed.unwrap_or_default() + &eta.unwrap_or_default());
             } else {
                 bar.set_message(data["status"].as_str().unwrap_or_default().to_owned());
+                // The stream of a failed media stays open for its retry, which we will not ask for.
+                if data["status"] == "failed" {
+                    break;
+                }
             }
         }
         let media = api.media(id).await?;
