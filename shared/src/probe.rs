@@ -122,16 +122,20 @@ impl Probe {
         })
     }
 
-    /// The container's claim or else the longest of the streams that count.
+    /// How long the streams that count claim to last together, or else the container: its own claim
+    /// includes streams that are left out, and in MP4 the time before the first frame.
     fn duration(&self, video: Option<&VideoTrack>, audio: &[AudioTrack]) -> Option<f64> {
         let counts = |index| {
             video.is_some_and(|video| video.index == index)
                 || audio.iter().any(|audio| audio.index == index)
         };
-        ffprobe::seconds(self.format.duration.as_deref()).or_else(|| {
-            let streams = self.streams.iter().filter(|stream| counts(stream.index));
-            streams.filter_map(|s| ffprobe::seconds(s.duration.as_deref())).reduce(f64::max)
-        })
+        let streams = self.streams.iter().filter(|stream| counts(stream.index));
+        let spans: Option<Vec<(f64, f64)>> = streams.map(ffprobe::Stream::span).collect();
+        let together = spans.map(|spans| {
+            let start = spans.iter().map(|span| span.0).fold(f64::INFINITY, f64::min);
+            spans.iter().map(|span| span.1).fold(f64::NEG_INFINITY, f64::max) - start
+        });
+        together.or_else(|| ffprobe::seconds(self.format.duration.as_deref()))
     }
 
     /// Audio tracks that can be made. One that cannot is left out with a warning, unless nothing

@@ -43,6 +43,7 @@ pub(super) struct Stream {
     pub(super) color_transfer: Option<String>,
     pub(super) color_primaries: Option<String>,
     pub(super) color_space: Option<String>,
+    pub(super) start_time: Option<String>,
     pub(super) duration: Option<String>,
     pub(super) sample_rate: Option<String>,
     #[serde(default)]
@@ -87,6 +88,13 @@ impl Stream {
         let (_, value) = self.tags.iter().find(|(name, _)| name.eq_ignore_ascii_case(key))?;
         let value: String = value.trim().chars().filter(|c| !c.is_control()).take(100).collect();
         (!value.is_empty()).then_some(value)
+    }
+
+    /// Start and end on the container's clock in seconds, as far as it claims them.
+    pub(super) fn span(&self) -> Option<(f64, f64)> {
+        let start = self.start_time.as_deref().and_then(|text| text.parse::<f64>().ok());
+        let start = start.filter(|seconds| seconds.is_finite()).unwrap_or(0.0);
+        Some((start, start + seconds(self.duration.as_deref())?))
     }
 
     /// Whether the picture is turned by a quarter.

@@ -137,6 +137,27 @@ fn takes_durations(#[case] text: &str, #[case] expected: Result<Option<f64>, Fai
     assert_eq!(checked.map(|source| source.duration).map_err(|failure| failure.code), expected);
 }
 
+#[rstest]
+#[case::late_start(&[("10", "4")], 4.0)]
+#[case::sound_before_the_picture(&[("0", "10"), ("1", "9.5")], 10.5)]
+#[case::before_zero(&[("-2.2", "3")], 3.0)]
+#[case::one_without(&[("0", "4"), ("0", "N/A")], 16.57)]
+fn lasts_as_long_as_the_streams_that_are_made(
+    #[case] spans: &[(&str, &str)],
+    #[case] expected: f64,
+) {
+    let made = (0..).zip(spans).map(|(index, (start, duration))| {
+        with(audio(), json!({"index": index, "start_time": start, "duration": duration}))
+    });
+    let left_out = json!({"index": 9, "codec_type": "subtitle", "codec_name": "subrip",
+        "start_time": "0", "duration": "16.57"});
+    let streams: Vec<Value> = made.chain([left_out]).collect();
+    let json = json!({"streams": streams, "format": {"format_name": "mov", "duration": "16.57"}});
+    let probe = Probe::from_json(json.to_string().as_bytes()).expect("ffprobe's JSON");
+    let duration = probe.check(&Limits::default(), &|_| true).expect("a source").duration;
+    assert!((duration.expect("a duration") - expected).abs() < 1e-9, "{duration:?}");
+}
+
 #[test]
 fn leaves_out_what_it_can_do_without_and_says_so() {
     let tracks = [
