@@ -127,6 +127,34 @@ async fn makes_something_of_little(
     assert!(has("hls/main.m3u8"), "{names:?}");
 }
 
+/// What the AAC encoder puts before and after the sound is not the source's.
+#[tokio::test(flavor = "multi_thread")]
+async fn sound_lasts_as_long_as_the_source() {
+    let bench = Workbench::new().await;
+    let source = generate(&bench, "sound.wav", "-f lavfi -i sine=sample_rate=48000 -t 2");
+    let (done, root) = bench.run(&source, Pipeline::default()).await;
+    assert!((completed(&done).duration - 2.0).abs() < 1e-6);
+    let metadata: serde_json::Value =
+        serde_json::from_str(&text(&root, "metadata.json")).expect("JSON");
+    let [all, encode] = ["totalSeconds", "encodeSeconds"]
+        .map(|name| metadata["metrics"][name].as_f64().expect("a number"));
+    assert!(all >= encode && encode > 0.0, "{metadata}");
+}
+
+/// A header with nothing behind it is no media.
+#[tokio::test(flavor = "multi_thread")]
+async fn sound_without_a_sample_is_corrupt() {
+    let bench = Workbench::new().await;
+    let header = bench.root.path().join("header.wav");
+    let whole = std::fs::read(generate(&bench, "whole.wav", "-f lavfi -i sine -t 1 -bitexact"));
+    let mut bytes = whole.expect("read")[..44].to_vec();
+    bytes[40..44].fill(0);
+    std::fs::write(&header, bytes).expect("written");
+    let (done, _) = bench.run(&header, Pipeline::default()).await;
+    let Outcome::Failed { error } = &done.report.outcome else { panic!("{:?}", done.report) };
+    assert_eq!(error.code, FailureCode::CorruptMedia);
+}
+
 /// A source that ends long before it says is told of, not passed over.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_truncated_source_fails_or_warns() {

@@ -87,6 +87,8 @@ impl Engine {
         notes.metrics.encode_seconds = began.elapsed().as_secs_f64();
         notes.metrics.playable_seconds = playable_at.into_inner();
         notes.metrics.output_bytes = job.storage.bytes();
+        // So far: `metadata.json` is written before the end, the report has the rest.
+        notes.metrics.total_seconds = job.started.elapsed().as_secs_f64();
         if notes.log.tells_of_damage() {
             job.info.warnings.push("parts of the source are damaged".to_owned());
         }

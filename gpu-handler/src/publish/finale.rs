@@ -45,7 +45,7 @@ impl Publisher {
     /// # Errors
     /// `corrupt_media` if nothing was decoded; those of the storage.
     pub async fn finish(mut self, finale: Finale<'_>) -> Result<Published, Failure> {
-        let duration = self.duration();
+        let duration = self.duration(finale.source.duration);
         let mut warnings = finale.source.warnings.clone();
         self.drop_empty(&mut warnings)?;
         if let Some(warning) = shortfall(finale.source.duration, duration) {
@@ -65,18 +65,19 @@ impl Publisher {
         Ok(Published { outputs, summary })
     }
 
-    /// Duration in seconds: of the longest rendition, but of the video where sound is longer only
-    /// by what its encoder adds.
-    fn duration(&self) -> f64 {
+    /// Duration in seconds: of the longest rendition, but of the video, or else of what the source
+    /// claims, where sound is longer only by what its encoder adds.
+    fn duration(&self, claimed: Option<f64>) -> f64 {
         let longest = self.renditions.iter().map(|r| r.seconds()).fold(0.0, f64::max);
         let video = self.renditions.iter().find(|rendition| rendition.is_video);
-        let video = video.map(|rendition| rendition.seconds());
-        video.filter(|seconds| longest - seconds < 0.1).unwrap_or(longest)
+        let exact = video.map_or(claimed, |rendition| Some(rendition.seconds()));
+        exact.filter(|seconds| (0.0..0.1).contains(&(longest - seconds))).unwrap_or(longest)
     }
 
     /// Forgets audio tracks that decoded to nothing. Video that did, and nothing at all, fail.
     fn drop_empty(&mut self, warnings: &mut Vec<String>) -> Result<(), Failure> {
-        let empty = |rendition: &super::Rendition| rendition.playlist.segments.is_empty();
+        // FFmpeg's muxer closes a segment even of nothing, which lasts no time.
+        let empty = |rendition: &super::Rendition| rendition.seconds() <= 0.0;
         if self.renditions.iter().all(empty)
             || self.renditions.iter().any(|r| r.is_video && empty(r))
         {
