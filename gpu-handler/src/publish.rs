@@ -1,7 +1,9 @@
 //! Uploads what FFmpeg makes while it makes it, and publishes playlists as they grow.
 //!
-//! * [`Publisher::watch`] runs beside FFmpeg: it takes up each segment that FFmpeg's own playlists
-//!   name as finished, stores it, removes it here, and then publishes the grown playlist.
+//! * [`Publisher::watch`] runs beside FFmpeg: it takes up the pieces that FFmpeg's own playlists
+//!   name as finished, a group of pictures each, joins them into segments, stores those, removes
+//!   the pieces, and then publishes the grown playlist. The first segment is a single group, so
+//!   that a player can begin sooner.
 //! * [`Publisher::finish`] runs when FFmpeg has ended well: final playlists with measured
 //!   bandwidths, subtitles, pictures, waveforms and `metadata.json`.
 //!
@@ -128,10 +130,11 @@ impl Publisher {
         // The first segments of all renditions before the second of any.
         while self.uploads.len() < UPLOADS {
             let waiting = self.renditions.iter_mut().enumerate();
-            let next =
-                waiting.filter(|(_, rendition)| rendition.waits()).min_by_key(|(_, r)| r.started());
+            let next = waiting
+                .filter(|(_, rendition)| rendition.waits(ended))
+                .min_by_key(|(_, r)| r.started());
             let Some((number, rendition)) = next else { break };
-            let Some(job) = rendition.next_job(&self.out) else { break };
+            let Some(job) = rendition.next_job(&self.out, ended) else { break };
             self.uploads.spawn(upload::segment(self.storage.clone(), number, job));
         }
     }

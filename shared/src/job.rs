@@ -104,7 +104,7 @@ pub enum SegmentFormat {
 }
 
 /// Length of a segment, 4 to 6 seconds (Apple's authoring specification asks for about 6; shorter
-/// ones are playable sooner).
+/// ones are playable sooner). The first segment is shorter by itself, for an early start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "u8", into = "u8")]
 pub struct SegmentSeconds(u8);

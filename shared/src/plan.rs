@@ -223,15 +223,31 @@ fn stays_on_gpu(request: &Request<'_>) -> bool {
         && video.colour == crate::probe::Colour::Sdr
 }
 
+/// How many groups of pictures a segment has, such that key frames are at most two seconds apart.
+///
+/// FFmpeg is told to cut at every group, and the handler joins the pieces: so the first segment can
+/// be a single group, and a player begin sooner, while all others have their full length.
+pub const fn groups_per_segment(segment: SegmentSeconds) -> u8 {
+    segment.get().div_ceil(2)
+}
+
+/// Length of a group for the muxer: rounded down to the microsecond, so that rounding never makes
+/// it wait for the next key frame.
+fn group_seconds(segment: SegmentSeconds) -> String {
+    let micros = u32::from(segment.get()) * 1_000_000 / u32::from(groups_per_segment(segment));
+    format!("{}.{:06}", micros / 1_000_000, micros % 1_000_000)
+}
+
 /// The arguments of an HLS output into `directory`, to be followed by nothing.
 fn hls_output(directory: &str, pipeline: &Pipeline) -> Vec<String> {
     let (kind, options, extension) = match pipeline.segment_format {
-        SegmentFormat::Cmaf => ("fmp4", "movflags=+frag_discont", "m4s"),
+        // An index in each piece would be wrong once pieces are joined.
+        SegmentFormat::Cmaf => ("fmp4", "movflags=+frag_discont+skip_sidx", "m4s"),
         // Timestamps as they are: without the muxer's own delay both formats start alike.
         SegmentFormat::Ts => ("mpegts", "mpegts_copyts=1", "ts"),
     };
     let offset = START_SECONDS.to_string();
-    let seconds = pipeline.segment_seconds.get().to_string();
+    let seconds = group_seconds(pipeline.segment_seconds);
     let segments = format!("{directory}/%06d.{extension}");
     let playlist = format!("{directory}/index.m3u8");
     [

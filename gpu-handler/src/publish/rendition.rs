@@ -9,7 +9,7 @@ use bytes::Bytes;
 use reelmill_shared::{
     job::{Failure, SegmentFormat},
     object_key::OutputPath,
-    plan::Plan,
+    plan::{Plan, groups_per_segment},
     playlist::{LocalSegment, MediaPlaylist, Segment, read_local},
 };
 use tokio::time::Instant;
@@ -26,9 +26,13 @@ pub(super) struct Rendition {
     format: SegmentFormat,
     /// What is stored without a gap, as it is published.
     pub(super) playlist: MediaPlaylist,
-    /// Segments that FFmpeg has finished and nobody has begun to store.
+    /// Pieces that FFmpeg has finished and nobody has begun to store: a group of pictures each.
     waiting: VecDeque<LocalSegment>,
-    /// How many segments FFmpeg has finished.
+    /// How many pieces make a segment.
+    groups: usize,
+    /// How many pieces were taken out of `waiting`.
+    taken: usize,
+    /// How many pieces FFmpeg has finished.
     finished: usize,
     /// Length of FFmpeg's playlist when it was last read.
     seen_length: u64,
@@ -48,7 +52,8 @@ pub(super) struct Rendition {
 pub(super) struct SegmentJob {
     pub(super) number: usize,
     pub(super) seconds: f64,
-    pub(super) file: PathBuf,
+    /// The pieces that it is joined from.
+    pub(super) files: Vec<PathBuf>,
     pub(super) path: OutputPath,
     /// The initialization segment, to be stored before the first segment.
     pub(super) init: Option<(PathBuf, OutputPath)>,
@@ -64,6 +69,8 @@ impl Rendition {
             format: plan.segment_format,
             playlist: MediaPlaylist::new(plan.segment_format, plan.segment_seconds),
             waiting: VecDeque::new(),
+            groups: usize::from(groups_per_segment(plan.segment_seconds)),
+            taken: 0,
             finished: 0,
             seen_length: 0,
             started: 0,
@@ -95,8 +102,20 @@ impl Rendition {
         Ok(())
     }
 
-    pub(super) fn waits(&self) -> bool {
-        !self.waiting.is_empty()
+    /// How many pieces the next segment is joined from, if they are there: one for the first, so
+    /// that a player can begin soon; what there is for the last.
+    fn next_pieces(&self, ended: bool) -> Option<usize> {
+        let wanted = if self.started == 0 { 1 } else { self.groups };
+        match self.waiting.len() {
+            0 => None,
+            there if there >= wanted => Some(wanted),
+            there => ended.then_some(there),
+        }
+    }
+
+    /// Whether there is a segment to store.
+    pub(super) fn waits(&self, ended: bool) -> bool {
+        self.next_pieces(ended).is_some()
     }
 
     pub(super) fn started(&self) -> usize {
@@ -104,20 +123,23 @@ impl Rendition {
     }
 
     /// Takes the next segment to store.
-    pub(super) fn next_job(&mut self, out: &Path) -> Option<SegmentJob> {
-        let LocalSegment { seconds, .. } = self.waiting.pop_front()?;
+    pub(super) fn next_job(&mut self, out: &Path, ended: bool) -> Option<SegmentJob> {
+        let pieces = self.next_pieces(ended)?;
+        let seconds = self.waiting.drain(..pieces).map(|piece| piece.seconds).sum();
+        let directory = out.join(&self.directory);
+        // FFmpeg was told to name its pieces as segments are named.
+        let files = (self.taken..self.taken + pieces)
+            .map(|piece| directory.join(self.playlist.segment_name(piece)))
+            .collect();
+        self.taken += pieces;
         let number = self.started;
         self.started += 1;
-        // Our own name for it, which is also what FFmpeg was told to use.
-        let name = self.playlist.segment_name(number);
-        let locate = |name: &str| {
-            let path = OutputPath::rendition(&self.directory, name);
-            (out.join(&self.directory).join(name), path)
-        };
-        let (file, path) = locate(&name);
-        let init = self.playlist.init_name().filter(|_| number == 0).map(locate);
+        let path = OutputPath::rendition(&self.directory, &self.playlist.segment_name(number));
+        let init = self.playlist.init_name().filter(|_| number == 0);
+        let init =
+            init.map(|name| (directory.join(name), OutputPath::rendition(&self.directory, name)));
         let (format, is_video) = (self.format, self.is_video);
-        Some(SegmentJob { number, seconds, file, path, init, format, is_video })
+        Some(SegmentJob { number, seconds, files, path, init, format, is_video })
     }
 
     /// Takes note of a stored segment.

@@ -90,14 +90,14 @@ impl Work {
         std::fs::write(self.root.path().join(file), body).expect("a file");
     }
 
-    /// Finishes `count` segments of four seconds in a rendition.
-    fn finish_segments(&self, directory: &str, count: usize) {
+    /// Finishes `count` groups of pictures of two seconds in a rendition.
+    fn finish_groups(&self, directory: &str, count: usize) {
         let mut playlist = "#EXTM3U\n".to_owned();
         self.write(&format!("{directory}/init.mp4"), "init");
         for number in 0..count {
             let name = format!("{number:06}.m4s");
             self.write(&format!("{directory}/{name}"), vec![0; 1000 * (number + 1)]);
-            playlist.push_str(&format!("#EXTINF:4.000000,\n{name}\n"));
+            playlist.push_str(&format!("#EXTINF:2.000000,\n{name}\n"));
         }
         self.write(&format!("{directory}/index.m3u8"), playlist);
     }
@@ -128,7 +128,7 @@ async fn is_playable_before_the_end_and_names_nothing_that_is_not_stored() {
     let storage = Arc::new(Memory::default());
     let mut publisher = work.publisher(&storage);
     for directory in &work.plan.directories {
-        work.finish_segments(directory, 1);
+        work.finish_groups(directory, 1);
     }
     // FFmpeg ends once a player could begin: whoever waits for its end would wait for ever.
     let playable = tokio::sync::Notify::new();
@@ -152,7 +152,7 @@ async fn stores_everything_in_the_end() {
     let storage = Arc::new(Memory::default());
     let mut publisher = work.publisher(&storage);
     for directory in ["v360", "a0"] {
-        work.finish_segments(directory, 2);
+        work.finish_groups(directory, 4);
     }
     work.write("s0.vtt", "WEBVTT\n\n00:01.000 --> 00:02.000\nHello\n");
     work.write("first.jpg", "jpeg");
@@ -167,7 +167,8 @@ async fn stores_everything_in_the_end() {
     insta::assert_json_snapshot!("published", published.summary);
     assert!(published.outputs.values().all(|path| paths.contains(&path.to_string())));
     assert_eq!(published.outputs[&OutputRole::Waveform].as_str(), "waveform/16384.json");
-    assert!(storage.text("hls/v360/index.m3u8").ends_with("#EXT-X-ENDLIST\n"));
+    // The first segment is one group, for an early start; the last is what was left.
+    insta::assert_snapshot!("media_playlist", storage.text("hls/v360/index.m3u8"));
     insta::assert_snapshot!("main", storage.text("hls/main.m3u8"));
     let metadata: serde_json::Value =
         serde_json::from_str(&storage.text("metadata.json")).expect("JSON");
@@ -182,7 +183,7 @@ async fn writes_no_playlist_twice_within_a_second() {
     let began = Instant::now();
     let grow = async {
         for count in 1..=10 {
-            work.finish_segments("v360", count);
+            work.finish_groups("v360", count);
             tokio::time::sleep(Duration::from_millis(500)).await;
         }
     };
@@ -197,7 +198,7 @@ async fn stops_when_nothing_can_be_stored() {
     let work = Work::new();
     let storage = Arc::new(Memory { refuses: true, ..Memory::default() });
     let mut publisher = work.publisher(&storage);
-    work.finish_segments("v360", 1);
+    work.finish_groups("v360", 1);
     let failure = publisher.watch(std::future::pending(), || ()).await.expect_err("refused");
     assert_eq!(failure.code, FailureCode::StoreFailed);
 }
@@ -207,7 +208,7 @@ async fn a_source_without_pictures_where_there_should_be_some_is_corrupt() {
     let work = Work::new();
     let storage = Arc::new(Memory::default());
     let mut publisher = work.publisher(&storage);
-    work.finish_segments("a0", 1);
+    work.finish_groups("a0", 1);
     publisher.watch(async {}, || ()).await.expect("stored");
     let failure = work.finish(publisher).await.expect_err("no video");
     assert_eq!(failure.code, FailureCode::CorruptMedia);

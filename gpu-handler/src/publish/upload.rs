@@ -1,6 +1,10 @@
 //! Single uploads, each of which holds one file in memory.
 
-use std::{io, path::Path, sync::Arc};
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use bytes::Bytes;
 use reelmill_shared::{
@@ -9,6 +13,7 @@ use reelmill_shared::{
     playlist::Segment,
     segment::{first_key_frame, video_codec},
 };
+use tokio::{fs::File, io::AsyncReadExt};
 
 use super::rendition::SegmentJob;
 use crate::storage::Storage;
@@ -26,20 +31,20 @@ pub(super) enum Done {
     Main,
 }
 
-/// Stores a segment, then removes its file.
+/// Stores a segment, then removes its files.
 pub(super) async fn segment(
     storage: Arc<dyn Storage>,
     rendition: usize,
     job: SegmentJob,
 ) -> Result {
-    let SegmentJob { number, seconds, file, path, init, format, is_video } = job;
+    let SegmentJob { number, seconds, files, path, init, format, is_video } = job;
     let mut codec = None;
     if let Some((file, path)) = init {
         let body = read(&file).await?;
         codec = video_codec(format, &body).filter(|_| is_video);
         storage.put(&path, body).await?;
     }
-    let body = read(&file).await?;
+    let body = join(&files).await?;
     let key_frame = is_video.then(|| first_key_frame(format, &body)).flatten();
     if is_video && number == 0 && format == SegmentFormat::Ts {
         codec = video_codec(format, &body);
@@ -50,9 +55,11 @@ pub(super) async fn segment(
         key_frame_bytes: key_frame.map(|frame| frame.end),
     };
     storage.put(&path, body).await?;
-    if let Err(error) = tokio::fs::remove_file(&file).await {
-        // Disk space only; the directory goes with the job.
-        tracing::debug!(%error, "a stored segment could not be removed");
+    for file in &files {
+        if let Err(error) = tokio::fs::remove_file(file).await {
+            // Disk space only; the directory goes with the job.
+            tracing::debug!(%error, "a stored segment could not be removed");
+        }
     }
     Ok(Done::Segment { rendition, number, segment, codec })
 }
@@ -70,6 +77,19 @@ pub(super) async fn playlist(
 /// Stores the multivariant playlist.
 pub(super) async fn main(storage: Arc<dyn Storage>, path: OutputPath, body: Bytes) -> Result {
     storage.put(&path, body).await.map(|()| Done::Main)
+}
+
+/// Joins the pieces of a segment: fragments of MP4, or packets of TS, one after the other.
+async fn join(files: &[PathBuf]) -> std::result::Result<Bytes, Failure> {
+    if let [file] = files {
+        return read(file).await;
+    }
+    let mut whole = Vec::new();
+    for file in files {
+        let mut piece = File::open(file).await.map_err(|error| unreadable(&error))?;
+        piece.read_to_end(&mut whole).await.map_err(|error| unreadable(&error))?;
+    }
+    Ok(Bytes::from(whole))
 }
 
 /// Reads a file that FFmpeg wrote.

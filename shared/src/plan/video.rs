@@ -1,10 +1,10 @@
 //! Operation: the ladder of video renditions.
 
 use super::{
-    Builder, Encoder, Request, VideoOutput, command::Kind, hls_output, renditions, stays_on_gpu,
+    Builder, Encoder, Request, VideoOutput, command::Kind, groups_per_segment, hls_output,
+    renditions, stays_on_gpu,
 };
 use crate::{
-    job::SegmentSeconds,
     ladder::Rendition,
     probe::{Colour, VideoTrack},
 };
@@ -69,9 +69,10 @@ fn to_sdr(colour: Colour, top: &Rendition) -> Option<String> {
 }
 
 fn encoding(request: &Request<'_>, track: &VideoTrack, rendition: &Rendition) -> Vec<String> {
-    let (parts, seconds) = key_frames(request.pipeline.segment_seconds);
-    let key_expression = format!("expr:gte(t,n_forced*{seconds}/{parts})");
-    let group = group_length(track.frame_rate.as_f64() * f64::from(seconds) / f64::from(parts));
+    let segment = request.pipeline.segment_seconds;
+    let (seconds, groups) = (segment.get(), groups_per_segment(segment));
+    let key_expression = format!("expr:gte(t,n_forced*{seconds}/{groups})");
+    let group = group_length(track.frame_rate.as_f64() * f64::from(seconds) / f64::from(groups));
     let rate = rendition.max_bit_rate.to_string();
     let mut args: Vec<&str> = vec!["-c:v", request.encoder.name()];
     match request.encoder {
@@ -102,12 +103,6 @@ fn encoding(request: &Request<'_>, track: &VideoTrack, rendition: &Rendition) ->
     // A buffer of one second keeps every segment close to the cap, and so the measured peak.
     args.extend(["-maxrate", &rate, "-bufsize", &rate]);
     args.into_iter().map(str::to_owned).collect()
-}
-
-/// Key frames at most two seconds apart, such that segments are whole multiples: into how many
-/// parts a segment is cut, and its length.
-fn key_frames(segment: SegmentSeconds) -> (u8, u8) {
-    (segment.get().div_ceil(2), segment.get())
 }
 
 /// The longest group of pictures in frames: long enough to leave forced key frames alone.
