@@ -173,7 +173,11 @@ impl Multivariant {
         if let Some(average) = average {
             write!(f, ",AVERAGE-BANDWIDTH={average}")?;
         }
-        writeln!(f, ",CODECS=\"{AAC_LC}\",AUDIO=\"audio\"\n{}/index.m3u8", first.directory)
+        write!(f, ",CODECS=\"{AAC_LC}\",AUDIO=\"audio\"")?;
+        if !self.subtitles.is_empty() {
+            f.write_str(",SUBTITLES=\"subtitles\"")?;
+        }
+        writeln!(f, "\n{}/index.m3u8", first.directory)
     }
 }
 
@@ -185,10 +189,10 @@ impl Display for Multivariant {
         };
         writeln!(f, "#EXTM3U\n#EXT-X-VERSION:{version}\n#EXT-X-INDEPENDENT-SEGMENTS")?;
         self.write_audio(f)?;
+        self.write_subtitles(f)?;
         if self.video.is_empty() {
             return self.write_audio_only(f);
         }
-        self.write_subtitles(f)?;
         for variant in &self.video {
             self.write_variant(f, variant)?;
         }
