@@ -2,7 +2,7 @@
 
 use std::{
     fs::{File, OpenOptions},
-    os::unix::process::CommandExt,
+    os::unix::{fs::OpenOptionsExt, process::CommandExt},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     time::{Duration, Instant},
@@ -38,8 +38,8 @@ pub struct Process {
 impl Process {
     /// Starts `command` in a process group of its own; both its outputs are appended to `log`.
     pub fn start(mut command: Command, log: PathBuf) -> Result<Self> {
-        let file =
-            OpenOptions::new().create(true).append(true).open(&log).context("the log file")?;
+        let file = OpenOptions::new().create(true).append(true).mode(0o600).open(&log);
+        let file = file.with_context(|| format!("cannot write {}", log.display()))?;
         let errors: File = file.try_clone()?;
         let child = command
             .process_group(0)

@@ -76,7 +76,8 @@ pub struct Stack {
     handler_url: String,
     gateway: Process,
     handler: Option<Process>,
-    // Last, so that the directory goes after the processes that write to it.
+    // These last, so that they go after the processes that write to the directory.
+    _lock: fs::File,
     _temporary: Option<tempfile::TempDir>,
 }
 
@@ -86,6 +87,7 @@ impl Stack {
         fs::create_dir_all(options.data.join("logs"))
             .with_context(|| format!("cannot create {}", options.data.display()))?;
         options.data = fs::canonicalize(&options.data)?;
+        let lock = lock(&options.data)?;
         let mut secrets = Secrets::of(&options.data)?;
         if let Some(key) = &options.api_key {
             secrets.api_key.clone_from(key);
@@ -102,7 +104,8 @@ impl Stack {
             }
         };
         let gateway = start_gateway(&options, &secrets, &handler_url)?;
-        let mut stack = Self { options, secrets, handler_url, gateway, handler, _temporary: None };
+        let (_lock, _temporary) = (lock, None);
+        let mut stack = Self { options, secrets, handler_url, gateway, handler, _lock, _temporary };
         stack.gateway_answers().await?;
         Ok(stack)
     }
@@ -206,6 +209,18 @@ pub fn claim_port(wanted: u16) -> Result<u16> {
     Ok(listener.local_addr()?.port())
 }
 
+/// Keeps a second system from a directory in use: both would write to one database, and the first
+/// would send its jobs to the second's handler.
+fn lock(data: &Path) -> Result<fs::File> {
+    let path = data.join("lock");
+    let file =
+        fs::File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
+    file.try_lock().with_context(|| {
+        format!("{} is in use; choose another with REELMILL_DATA_DIR=<directory>", data.display())
+    })?;
+    Ok(file)
+}
+
 fn start_handler(options: &Options, secrets: &Secrets, port: u16) -> Result<Process> {
     let binary = settings::handler_binary();
     ensure!(binary.is_file(), "{} is missing: run scripts/build", binary.display());
@@ -259,7 +274,16 @@ fn start_gateway(options: &Options, secrets: &Secrets, handler_url: &str) -> Res
 
     let mut command = wrangler(&options.data);
     command
-        .args(["dev", "--local", "--ip", "127.0.0.1", "--inspector-port", "0"])
+        .args([
+            "dev",
+            "--local",
+            "--log-level",
+            "warn",
+            "--ip",
+            "127.0.0.1",
+            "--inspector-port",
+            "0",
+        ])
         .args(["--show-interactive-dev-session=false", "--port", &options.port.to_string()])
         .arg("--persist-to")
         .arg(options.data.join("state"))

@@ -6,6 +6,7 @@
 mod accounts;
 mod bad_input;
 mod crashes;
+mod interrupted;
 mod main_job;
 mod playback;
 mod real_media;
