@@ -33,6 +33,8 @@ pub fn command(program: impl AsRef<Path>) -> Command {
 pub struct Process {
     child: Child,
     log: PathBuf,
+    /// How long the log was before; what stands there is of earlier runs.
+    before: usize,
 }
 
 impl Process {
@@ -40,6 +42,7 @@ impl Process {
     pub fn start(mut command: Command, log: PathBuf) -> Result<Self> {
         let file = OpenOptions::new().create(true).append(true).mode(0o600).open(&log);
         let file = file.with_context(|| format!("cannot write {}", log.display()))?;
+        let before = usize::try_from(file.metadata()?.len())?;
         let errors: File = file.try_clone()?;
         let child = command
             .process_group(0)
@@ -48,7 +51,7 @@ impl Process {
             .stderr(errors)
             .spawn()
             .with_context(|| format!("cannot start {:?}", command.get_args().nth(2)))?;
-        Ok(Self { child, log })
+        Ok(Self { child, log, before })
     }
 
     /// Its process id, which is also its group's.
@@ -59,7 +62,10 @@ impl Process {
     /// What it wrote so far.
     pub fn output(&self) -> String {
         std::fs::read(&self.log)
-            .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+            .map(|bytes| {
+                let own = bytes.get(self.before..).unwrap_or_default();
+                String::from_utf8_lossy(own).into_owned()
+            })
             .unwrap_or_default()
     }
 

@@ -148,14 +148,9 @@ impl Stack {
     /// Starts the handler again, where it was.
     pub async fn restart_handler(&mut self) -> Result<()> {
         let port = self.handler_url.rsplit(':').next().unwrap_or_default().parse()?;
-        let before = self.handler.as_ref().map_or(0, |handler| handler.output().len());
         let handler = self.handler.insert(start_handler(&self.options, &self.secrets, port)?);
         until("the handler listens again", STARTUP, async || {
-            Ok(handler
-                .output()
-                .get(before..)
-                .is_some_and(|new| new.contains(LISTENING))
-                .then_some(()))
+            Ok(handler.output().contains(LISTENING).then_some(()))
         })
         .await
     }

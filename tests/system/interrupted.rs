@@ -62,3 +62,16 @@ async fn a_path_that_is_no_text_is_a_problem() -> Result<()> {
     let request = stack.api().request(Method::GET, "/api/media/%FF");
     Answer::of(request.send().await?).await?.expect_problem(400, "invalid_request")
 }
+
+#[tokio::test]
+async fn a_second_start_finds_its_own_handler() -> Result<()> {
+    let directory = tempfile::tempdir()?;
+    // The first run's log is still there, with the port that its handler had.
+    std::fs::create_dir(directory.path().join("logs"))?;
+    let log = directory.path().join("logs/handler.log");
+    std::fs::write(log, "listening on http://127.0.0.1:1\n")?;
+    let stack = Stack::start(Options::new(directory.path())).await?;
+    assert_ne!(stack.handler_url(), "http://127.0.0.1:1");
+    assert_eq!(stack.api().get("/health").await?.expect(200)?["status"], "ok");
+    Ok(())
+}
