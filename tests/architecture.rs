@@ -88,3 +88,18 @@ fn no_package_turns_the_workspace_lints_off() {
         assert!(manifest.contains("[lints]\nworkspace = true"), "{}", package.name);
     }
 }
+
+/// The documentation lists every code that a caller can meet, with its status.
+#[test]
+fn every_code_is_documented() {
+    let page = include_str!("../docs/api.md");
+    for code in reelmill_shared::problem::ProblemCode::ALL {
+        let row = format!("| `{}` | {} | {} |", code.as_str(), code.status(), code.title());
+        assert!(page.contains(&row), "docs/api.md lacks: {row}");
+    }
+    for code in reelmill_shared::job::FailureCode::ALL {
+        let transient = if code.is_transient() { "yes" } else { "no" };
+        let row = format!("| `{code}` | {transient} |");
+        assert!(page.contains(&row), "docs/api.md lacks: {row}");
+    }
+}
