@@ -1,0 +1,94 @@
+//! Why attempts fail: one list of codes, each permanent or transient.
+
+use serde::{Deserialize, Serialize};
+
+/// Why an attempt failed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, thiserror::Error)]
+#[error("{code}: {message}")]
+#[serde(rename_all = "camelCase")]
+pub struct Failure {
+    /// Stable code.
+    pub code: FailureCode,
+    /// One sentence for a person, free of paths, URLs and secrets.
+    pub message: String,
+    /// Whether the same job may succeed when tried again.
+    pub transient: bool,
+}
+
+impl Failure {
+    /// A failure whose transience follows from its code.
+    pub fn new(code: FailureCode, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), transient: code.is_transient() }
+    }
+}
+
+macro_rules! failure_codes {
+    ($($(#[$doc:meta])* $name:ident = $code:literal, $transience:ident;)*) => {
+        /// Every way in which an attempt can fail, with its stable code.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        pub enum FailureCode {
+            $($(#[$doc])* #[serde(rename = $code)] $name,)*
+        }
+
+        impl FailureCode {
+            /// All codes, in the order of the documentation.
+            pub const ALL: &[Self] = &[$(Self::$name),*];
+
+            /// The code as callers see it.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$name => $code),* }
+            }
+
+            /// Whether the same job may succeed when tried again.
+            pub const fn is_transient(self) -> bool {
+                matches!(match self { $(Self::$name => Transience::$transience),* }, Transience::Transient)
+            }
+        }
+    };
+}
+
+enum Transience {
+    Permanent,
+    Transient,
+}
+
+failure_codes! {
+    /// The source is empty, is no media, or is of a kind that is not taken (playlists, images).
+    UnsupportedMedia = "unsupported_media", Permanent;
+    /// The container is understood, but a stream's codec cannot be decoded.
+    UnsupportedCodec = "unsupported_codec", Permanent;
+    /// The source has neither video nor audio.
+    NoStreams = "no_streams", Permanent;
+    /// The source is damaged: it decodes to nothing, or to much less than it claims.
+    CorruptMedia = "corrupt_media", Permanent;
+    /// Too many streams, pixels, frames per second or seconds.
+    LimitExceeded = "limit_exceeded", Permanent;
+    /// The source is not the one the job names (size, entity tag or checksum).
+    SourceMismatch = "source_mismatch", Permanent;
+    /// The job is of an unknown version or malformed.
+    UnsupportedJob = "unsupported_job", Permanent;
+    /// The source could not be fetched.
+    FetchFailed = "fetch_failed", Transient;
+    /// An output could not be stored.
+    StoreFailed = "store_failed", Transient;
+    /// FFmpeg stopped making progress or ran out of its time.
+    TimedOut = "timed_out", Transient;
+    /// FFmpeg or the handler failed for a reason of its own (memory, disk, a crash).
+    Internal = "internal", Transient;
+    /// The handler was shut down in mid-job.
+    HandlerStopped = "handler_stopped", Transient;
+    /// The handler fell silent past its lease.
+    HandlerLost = "handler_lost", Transient;
+    /// No handler took the job.
+    DispatchFailed = "dispatch_failed", Transient;
+    /// Somebody cancelled the media.
+    Cancelled = "cancelled", Permanent;
+    /// The upload did not finish in time.
+    UploadExpired = "upload_expired", Permanent;
+}
+
+impl std::fmt::Display for FailureCode {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

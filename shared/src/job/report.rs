@@ -1,0 +1,155 @@
+//! What the handler says of a job while it runs and when it is over.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::Failure;
+use crate::{id::MediaId, object_key::OutputPath};
+
+/// The stage that a running job is in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Stage {
+    /// Waiting for a free slot of the handler.
+    Queued,
+    /// Downloading the source.
+    Fetching,
+    /// Reading what the source contains.
+    Probing,
+    /// Encoding and uploading.
+    Encoding,
+    /// Encoding is done; the last outputs are being uploaded.
+    Publishing,
+}
+
+/// A sign of life of a running job.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Progress {
+    /// The media that the job is for.
+    pub media_id: MediaId,
+    /// The attempt that the job is.
+    pub attempt: u8,
+    /// Current stage.
+    pub stage: Stage,
+    /// Share of the whole job that is done, 0 to 100, never falling within an attempt.
+    pub percent: f32,
+    /// Encoding speed as a multiple of real time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub speed: Option<f32>,
+    /// Estimated seconds until the job is done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub eta_seconds: Option<f32>,
+    /// Whether `hls/main.m3u8` and a first segment of every rendition are stored.
+    #[serde(default)]
+    pub playable: bool,
+}
+
+/// How an attempt ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct JobReport {
+    /// The media that the job was for.
+    pub media_id: MediaId,
+    /// The attempt that the job was.
+    pub attempt: u8,
+    /// How it ended, and with what.
+    #[serde(flatten)]
+    pub outcome: Outcome,
+    /// What it cost.
+    #[serde(default)]
+    pub metrics: Metrics,
+}
+
+/// The result of an attempt, tagged by `status`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase", tag = "status")]
+pub enum Outcome {
+    /// Every output is stored.
+    Completed {
+        /// Where the outputs lie, relative to the attempt's prefix.
+        outputs: BTreeMap<OutputRole, OutputPath>,
+        /// What the media is.
+        summary: Summary,
+    },
+    /// The attempt made no complete set of outputs.
+    Failed {
+        /// Why.
+        error: Failure,
+    },
+}
+
+/// What an output is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum OutputRole {
+    /// Multivariant HLS playlist.
+    Hls,
+    /// Poster image, JPEG.
+    Poster,
+    /// Storyboard: WebVTT that points into sprite sheets.
+    Storyboard,
+    /// Waveform, audiowaveform JSON, at the coarsest zoom.
+    Waveform,
+    /// Waveform, audiowaveform `.dat` v2, at the coarsest zoom.
+    WaveformDat,
+    /// `metadata.json`.
+    Metadata,
+}
+
+/// The facts about a finished media that lists and webhooks show.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Summary {
+    /// Duration in seconds.
+    pub duration: f64,
+    /// Display width in pixels, after rotation and pixel aspect; absent without video.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub width: Option<u32>,
+    /// Display height in pixels; absent without video.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub height: Option<u32>,
+    /// Frames per second of the outputs; absent without video.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub frame_rate: Option<f64>,
+    /// Heights of the video renditions, largest first.
+    pub renditions: Vec<u32>,
+    /// How many audio renditions there are.
+    pub audio_tracks: u32,
+    /// How many subtitle renditions there are.
+    pub subtitle_tracks: u32,
+    /// Samples per pixel of every stored waveform zoom, finest first.
+    pub waveform_zooms: Vec<u32>,
+    /// FFmpeg's name of the video encoder that was used.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub encoder: Option<String>,
+    /// What is imperfect about the result, in words (a truncated source, a skipped track).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
+}
+
+/// What an attempt cost. Times are wall-clock seconds unless they say otherwise.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Metrics {
+    /// When the handler began, by its own clock.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Timestamp>,
+    /// Waiting, fetching, probing, encoding, publishing, all together.
+    pub total_seconds: f64,
+    /// Downloading the source.
+    pub fetch_seconds: f64,
+    /// Encoding and uploading.
+    pub encode_seconds: f64,
+    /// From the job's start until the media was playable.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub playable_seconds: Option<f64>,
+    /// FFmpeg's CPU time.
+    pub cpu_seconds: f64,
+    /// Bytes of the source.
+    pub input_bytes: u64,
+    /// Bytes of all outputs.
+    pub output_bytes: u64,
+}
