@@ -68,7 +68,9 @@ problem_codes! {
     IdempotencyMismatch = "idempotency_mismatch", 422, "The Idempotency-Key was used for another request";
     RangeNotSatisfiable = "range_not_satisfiable", 416, "The range lies past the end";
     PreconditionFailed = "precondition_failed", 412, "The object is another version";
+    TooManyRequests = "too_many_requests", 429, "Too many requests";
     BodyTooLarge = "body_too_large", 413, "The request body is too large";
+    Unavailable = "unavailable", 503, "Not available right now";
     Internal = "internal", 500, "Something went wrong on our side";
 }
 
