@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeSet, ffi::OsString, path::Path, time::Duration};
 
+use futures::future::try_join_all;
 use reelmill_shared::job::{Failure, FailureCode};
 use serde::Serialize;
 
@@ -33,7 +34,7 @@ pub struct Host {
 }
 
 impl Host {
-    /// Tries everything out; takes about a second.
+    /// Tries everything out, all at once; takes some tenths of a second.
     ///
     /// # Errors
     /// `internal`, with the reason, when there is no working FFmpeg, no working encoder, or no
@@ -44,29 +45,24 @@ impl Host {
             .tempdir_in(&config.work_dir)
             .map_err(|error| broken(format!("the work directory cannot be used: {error}")))?;
         let trial = Trial { runner, dir: dir.path() };
-        let sandbox = runner.layers(trial.run(&profile(dir.path(), false))).await?;
-        let version = trial.ffmpeg("-version", false).await?;
-        let codecs = trial.ffmpeg("-codecs", false).await?;
-        let version = String::from_utf8_lossy(&version.stdout);
-        let version = version.lines().next().and_then(|line| line.split_whitespace().nth(2));
-        for (encoder, gpu) in ENCODERS {
-            let line = format!(
-                "-f lavfi -i color=size=256x256:rate=25:duration=1 -frames:v 1 -pix_fmt yuv420p \
-                 -c:v {encoder} -f null -"
-            );
-            let tried = trial.ffmpeg(&line, *gpu).await?;
-            if tried.ending == Ending::Success {
-                return Ok(Self {
-                    ffmpeg: version.unwrap_or("unknown").to_owned(),
-                    encoder,
-                    gpu: *gpu,
-                    sandbox,
-                    decoders: decoders(&String::from_utf8_lossy(&codecs.stdout)),
-                });
-            }
-            tracing::info!(encoder, "encoder does not work here");
-        }
-        Err(broken("no H.264 encoder works: FFmpeg needs libx264 or NVENC".to_owned()))
+        let walls = profile(dir.path(), false);
+        let (sandbox, codecs, working) = tokio::try_join!(
+            runner.layers(trial.run(&walls)),
+            trial.ffmpeg("-codecs", false),
+            try_join_all(ENCODERS.iter().map(|(encoder, gpu)| trial.encodes(encoder, *gpu))),
+        )?;
+        let mut works = ENCODERS.iter().zip(working);
+        let Some(((encoder, gpu), _)) = works.find(|(_, works)| *works) else {
+            let message = "no H.264 encoder works: FFmpeg needs libx264 or NVENC";
+            return Err(broken(message.to_owned()));
+        };
+        Ok(Self {
+            ffmpeg: version(&codecs.log.text()).unwrap_or("unknown").to_owned(),
+            encoder,
+            gpu: *gpu,
+            sandbox,
+            decoders: decoders(&String::from_utf8_lossy(&codecs.stdout)),
+        })
     }
 }
 
@@ -85,6 +81,19 @@ impl Trial<'_> {
         let args: Vec<OsString> = line.split_whitespace().map(OsString::from).collect();
         self.runner.ffmpeg(&args, self.run(&profile(self.dir, gpu))).await
     }
+
+    /// Whether an encoder encodes a frame.
+    async fn encodes(&self, encoder: &str, gpu: bool) -> Result<bool, Failure> {
+        let line = format!(
+            "-f lavfi -i color=size=256x256:rate=25:duration=1 -frames:v 1 -pix_fmt yuv420p \
+             -c:v {encoder} -f null -"
+        );
+        let works = self.ffmpeg(&line, gpu).await?.ending == Ending::Success;
+        if !works {
+            tracing::info!(encoder, "encoder does not work here");
+        }
+        Ok(works)
+    }
 }
 
 fn profile(dir: &Path, gpu: bool) -> Profile {
@@ -95,6 +104,11 @@ fn profile(dir: &Path, gpu: bool) -> Profile {
 
 fn broken(message: String) -> Failure {
     Failure::new(FailureCode::Internal, message)
+}
+
+/// FFmpeg's version, out of the banner that it writes to stderr.
+fn version(log: &str) -> Option<&str> {
+    log.split_once("ffmpeg version ")?.1.split_whitespace().next()
 }
 
 /// The names in `ffmpeg -codecs` whose first flag says that there is a decoder.
@@ -111,6 +125,13 @@ fn decoders(codecs: &str) -> BTreeSet<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn reads_the_version() {
+        let banner = "[info] ffmpeg version 5.1.9-0+deb12u1 Copyright (c) 2000-2026\n  built with";
+        assert_eq!(version(banner), Some("5.1.9-0+deb12u1"));
+        assert_eq!(version("no banner"), None);
+    }
 
     #[test]
     fn reads_the_list_of_codecs() {

@@ -33,8 +33,6 @@ use upload::Done;
 const UPLOADS: usize = 6;
 /// How often FFmpeg's playlists are looked at.
 const LOOK: Duration = Duration::from_millis(200);
-/// The least time between two writes of one playlist: R2 takes one write a second per key.
-const REWRITE: Duration = Duration::from_millis(1100);
 
 /// The outputs of one job on their way into storage.
 pub struct Publisher {
@@ -54,9 +52,10 @@ impl Publisher {
     pub fn new(plan: Plan, out: PathBuf, storage: Arc<dyn Storage>) -> Self {
         let video = plan.video.iter().map(|output| (&output.directory, true));
         let audio = plan.audio.iter().map(|output| (&output.directory, false));
+        let rewrite = storage.rewrite_interval();
         let renditions = video
             .chain(audio)
-            .map(|(directory, is_video)| Rendition::new(directory, is_video, &plan))
+            .map(|(directory, is_video)| Rendition::new(directory, is_video, &plan, rewrite))
             .collect();
         Self {
             plan,
@@ -121,7 +120,7 @@ impl Publisher {
             }
             if !self.playable && self.renditions.iter().all(Rendition::published) {
                 self.playable = true;
-                self.main_rested_at = Some(now + REWRITE);
+                self.main_rested_at = Some(now + self.storage.rewrite_interval());
                 let body = Bytes::from(self.provisional().to_string());
                 let path = OutputPath::main_playlist();
                 self.uploads.spawn(upload::main(self.storage.clone(), path, body));

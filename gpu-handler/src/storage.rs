@@ -4,6 +4,8 @@ mod directory;
 mod http;
 mod metered;
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use reelmill_shared::{
@@ -25,6 +27,11 @@ pub trait Storage: Send + Sync {
     /// `store_failed` when the place does not take it in spite of retries, `cancelled` when nobody
     /// waits for the attempt any more.
     fn put<'a>(&'a self, path: &'a OutputPath, body: Bytes) -> BoxFuture<'a, Result<(), Failure>>;
+
+    /// The least time between two writes of one path, from the beginning of the first to the
+    /// beginning of the second. Whoever rewrites a path keeps to it; a path written once is not
+    /// concerned.
+    fn rewrite_interval(&self) -> Duration;
 }
 
 /// The storage behind a job's `output.baseUrl`.

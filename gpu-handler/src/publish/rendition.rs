@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, VecDeque},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -14,7 +15,7 @@ use reelmill_shared::{
 };
 use tokio::time::Instant;
 
-use super::{REWRITE, upload};
+use super::upload;
 
 /// Name of a media playlist, FFmpeg's and ours.
 pub(super) const PLAYLIST: &str = "index.m3u8";
@@ -41,6 +42,8 @@ pub(super) struct Rendition {
     /// Segments that are stored, but behind one that is not.
     ahead: BTreeMap<usize, Segment>,
     codec: Option<String>,
+    /// The least time between two writes of the playlist.
+    rewrite: Duration,
     /// When the playlist was last begun to be written, and with how many segments.
     write_began: Option<Instant>,
     segments_written: usize,
@@ -62,7 +65,7 @@ pub(super) struct SegmentJob {
 }
 
 impl Rendition {
-    pub(super) fn new(directory: &str, is_video: bool, plan: &Plan) -> Self {
+    pub(super) fn new(directory: &str, is_video: bool, plan: &Plan, rewrite: Duration) -> Self {
         Self {
             directory: directory.to_owned(),
             is_video,
@@ -76,6 +79,7 @@ impl Rendition {
             started: 0,
             ahead: BTreeMap::new(),
             codec: None,
+            rewrite,
             write_began: None,
             segments_written: 0,
             writing: false,
@@ -154,7 +158,7 @@ impl Rendition {
     /// The playlist, if it has grown and may be written again.
     pub(super) fn due(&mut self, now: Instant) -> Option<(OutputPath, Bytes)> {
         let grown = self.playlist.segments.len() > self.segments_written;
-        let rested = self.write_began.is_none_or(|began| now >= began + REWRITE);
+        let rested = self.write_began.is_none_or(|began| now >= began + self.rewrite);
         if !grown || !rested || self.writing {
             return None;
         }
@@ -176,7 +180,7 @@ impl Rendition {
 
     /// When the playlist may be written again.
     pub(super) fn rested_at(&self) -> Option<Instant> {
-        self.write_began.map(|began| began + REWRITE)
+        self.write_began.map(|began| began + self.rewrite)
     }
 
     pub(super) fn codec(&self) -> Option<&str> {

@@ -7,16 +7,25 @@ use reelmill_shared::{
     probe::{Limits, Probe, SourceInfo},
     waveform::{Reducer, Waveform, ZOOMS},
 };
+use rstest::rstest;
 use serde_json::json;
 use tempfile::TempDir;
 
 use super::*;
 
-/// Remembers every write in order, or refuses all.
-#[derive(Default)]
+/// Remembers every write in order and when it came, or refuses all.
 struct Memory {
-    writes: Mutex<Vec<(String, Bytes)>>,
+    writes: Mutex<Vec<(String, Bytes, Instant)>>,
     refuses: bool,
+    rewrite_interval: Duration,
+}
+
+impl Default for Memory {
+    /// As demanding as R2.
+    fn default() -> Self {
+        let rewrite_interval = Duration::from_millis(1100);
+        Self { writes: Mutex::default(), refuses: false, rewrite_interval }
+    }
 }
 
 impl Storage for Memory {
@@ -25,22 +34,33 @@ impl Storage for Memory {
             if self.refuses {
                 return Err(Failure::new(FailureCode::StoreFailed, "full"));
             }
-            self.writes.lock().expect("no panic").push((path.to_string(), body));
+            self.writes.lock().expect("no panic").push((path.to_string(), body, Instant::now()));
             Ok(())
         }
         .boxed()
+    }
+
+    fn rewrite_interval(&self) -> Duration {
+        self.rewrite_interval
     }
 }
 
 impl Memory {
     fn paths(&self) -> Vec<String> {
-        self.writes.lock().expect("no panic").iter().map(|(path, _)| path.clone()).collect()
+        self.writes.lock().expect("no panic").iter().map(|(path, ..)| path.clone()).collect()
     }
 
     fn text(&self, path: &str) -> String {
         let writes = self.writes.lock().expect("no panic");
-        let (_, body) = writes.iter().rfind(|(stored, _)| stored == path).expect("a stored file");
+        let (_, body, _) =
+            writes.iter().rfind(|(stored, ..)| stored == path).expect("a stored file");
         String::from_utf8(body.to_vec()).expect("text")
+    }
+
+    /// When `path` was written.
+    fn times(&self, path: &str) -> Vec<Instant> {
+        let writes = self.writes.lock().expect("no panic");
+        writes.iter().filter(|(stored, ..)| stored == path).map(|(.., at)| *at).collect()
     }
 
     /// Where the first write of `path` stands among all.
@@ -175,22 +195,32 @@ async fn stores_everything_in_the_end() {
     insta::assert_json_snapshot!("metadata", metadata);
 }
 
+#[rstest]
+#[case::as_seldom_as_r2_asks(1100)]
+#[case::at_once_where_nobody_asks(0)]
 #[tokio::test(start_paused = true)]
-async fn writes_no_playlist_twice_within_a_second() {
+async fn rewrites_playlists_as_often_as_the_storage_takes(#[case] millis: u64) {
     let work = Work::new();
-    let storage = Arc::new(Memory::default());
+    let rewrite_interval = Duration::from_millis(millis);
+    let storage = Arc::new(Memory { rewrite_interval, ..Memory::default() });
     let mut publisher = work.publisher(&storage);
-    let began = Instant::now();
     let grow = async {
         for count in 1..=10 {
-            work.finish_groups("v360", count);
+            for directory in ["v360", "a0", "a1"] {
+                work.finish_groups(directory, count);
+            }
             tokio::time::sleep(Duration::from_millis(500)).await;
         }
     };
     publisher.watch(grow, || ()).await.expect("stored");
-    let writes = storage.paths().iter().filter(|path| *path == "hls/v360/index.m3u8").count();
-    let seconds = began.elapsed().as_secs_f64();
-    assert!(writes >= 2 && writes as f64 <= seconds + 1.0, "{writes} writes in {seconds} s");
+    let ended = Instant::now();
+    work.finish(publisher).await.expect("published");
+    assert!(ended.elapsed() <= rewrite_interval, "the end took {:?}", ended.elapsed());
+    for path in ["hls/v360/index.m3u8", "hls/a0/index.m3u8", "hls/main.m3u8"] {
+        let times = storage.times(path);
+        assert!(times.len() >= 2, "{path} was written {} times", times.len());
+        assert!(times.is_sorted_by(|a, b| *b - *a >= rewrite_interval), "{path}: {times:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

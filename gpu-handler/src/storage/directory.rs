@@ -1,6 +1,6 @@
 //! Outputs into a local directory, for a job run by hand.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use bytes::Bytes;
 use futures::{FutureExt, future::BoxFuture};
@@ -45,6 +45,10 @@ impl Storage for DirectoryStorage {
             })
         }
         .boxed()
+    }
+
+    fn rewrite_interval(&self) -> Duration {
+        Duration::ZERO
     }
 }
 

@@ -19,6 +19,8 @@ use super::Storage;
 
 /// One `PUT` must be over in this time; segments are a few megabytes.
 const PUT_TIMEOUT: Duration = Duration::from_secs(60);
+/// R2, which lies behind the gateway, takes one write a second to a key and answers more with 429.
+const REWRITE_INTERVAL: Duration = Duration::from_millis(1100);
 
 /// Stores outputs by `PUT {base_url}{path}`.
 #[derive(Debug)]
@@ -104,5 +106,9 @@ impl Storage for HttpStorage {
                 .map_err(Failure::from)
         }
         .boxed()
+    }
+
+    fn rewrite_interval(&self) -> Duration {
+        REWRITE_INTERVAL
     }
 }

@@ -1,6 +1,9 @@
 //! Counts what is stored and stops a job that stores without end.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use futures::{FutureExt, future::BoxFuture};
@@ -41,6 +44,10 @@ impl Storage for MeteredStorage {
             self.inner.put(path, body).await
         }
         .boxed()
+    }
+
+    fn rewrite_interval(&self) -> Duration {
+        self.inner.rewrite_interval()
     }
 }
 
