@@ -74,7 +74,7 @@ pub fn job(
             url: record.url(&format!("api/handler/source/{read}")),
             size: source.size,
             etag: Some(format!("\"{}\"", source.etag)),
-            sha256: Some(source.sha256.clone()),
+            sha256: source.sha256.clone(),
         },
         output: OutputTarget { base_url: record.url(&format!("api/handler/outputs/{write}/")) },
         callback: Some(Callback {

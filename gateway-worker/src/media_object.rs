@@ -243,7 +243,7 @@ mod tests {
         details.pipeline.retry = retry;
         let id = "med_0192f0c1a2b37c4d8e9fa0b1c2d3e4f5".parse().expect("an id");
         let (mut media, _) = Media::create(id, details, now, timing);
-        let source = Source { size: 1, etag: "e".into(), sha256: String::new() };
+        let source = Source { size: 1, etag: "e".into(), sha256: None, content_type: None };
         for event in [Event::SourceStored(source), Event::Dispatched] {
             media = media.apply(event, now, timing).expect("in order").0;
         }

@@ -79,6 +79,12 @@ prefixed_id!(
     "med"
 );
 prefixed_id!(
+    /// One resumable upload. Random, not derived from time: whoever knows it may go on with the
+    /// upload.
+    UploadId,
+    "upl"
+);
+prefixed_id!(
     /// One API key; the secret half is never stored.
     KeyId,
     "key"

@@ -13,6 +13,7 @@
 //! * [`waveform`]: BBC audiowaveform's minimum and maximum of every pixel, streamed.
 //! * [`playlist`] and [`segment`]: HLS playlists, and the look into segments that they need.
 //! * [`object_key`]: where every byte lies in R2, with content type and cache control.
+//! * [`sniff`]: the media type of a source by its first bytes.
 //! * [`token`]: the signed, expiring capabilities that URLs carry (playback, upload, handler I/O).
 //! * [`webhook`]: Standard Webhooks signatures, both ways, and the retry schedule.
 //! * [`problem`]: every error a caller can see, with its stable code and HTTP status.
@@ -30,6 +31,7 @@ pub mod probe;
 pub mod problem;
 pub mod secret;
 pub mod segment;
+pub mod sniff;
 pub mod storyboard;
 pub mod subtitle;
 pub mod token;

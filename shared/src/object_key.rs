@@ -3,6 +3,7 @@
 //! ```text
 //! media/{media id}/source                      the upload
 //! media/{media id}/a{attempt}/{output path}    what one attempt made
+//! uploads/{upload id}                          a partial upload (tus concatenation)
 //! ```
 //!
 //! Outputs lie under their attempt, and publishing is a pointer to an attempt, so a late attempt
@@ -14,7 +15,7 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::MediaId;
+use crate::id::{MediaId, UploadId};
 
 /// The key of one object in the bucket.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +24,8 @@ pub enum ObjectKey {
     Source(MediaId),
     /// One output of one attempt.
     Output(MediaId, u8, OutputPath),
+    /// A partial upload, until it has become a piece of a source.
+    Partial(UploadId),
 }
 
 impl ObjectKey {
@@ -37,6 +40,7 @@ impl fmt::Display for ObjectKey {
         match self {
             Self::Source(media) => write!(f, "media/{media}/source"),
             Self::Output(media, attempt, path) => write!(f, "media/{media}/a{attempt}/{path}"),
+            Self::Partial(upload) => write!(f, "uploads/{upload}"),
         }
     }
 }

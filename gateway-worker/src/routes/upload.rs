@@ -105,7 +105,12 @@ async fn upload(
             "What arrived has another SHA-256 than was declared. Upload it again.",
         ));
     }
-    let source = Source { size: length, etag: stored.etag, sha256: hex::encode(&stored.sha256) };
+    let source = Source {
+        size: length,
+        etag: stored.etag,
+        sha256: Some(hex::encode(&stored.sha256)),
+        content_type: None,
+    };
     let command = Command::StoreSource { lock: lock.to_owned(), source };
     let committed = app.media(id)?.send(&command).await;
     if let Err(ApiError { code: ProblemCode::MediaDeleted | ProblemCode::UploadClosed, .. }) =

@@ -33,8 +33,15 @@ pub struct Source {
     pub size: u64,
     /// R2's entity tag, without quotes.
     pub etag: String,
-    /// SHA-256, lower-case hexadecimal.
-    pub sha256: String,
+    /// SHA-256, lower-case hexadecimal. Not known before `ready` where the bytes did not pass the
+    /// gateway in one go (straight to R2, or an upload that outlived its Durable Object's memory):
+    /// then the handler computes it while it fetches the source, and reports it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
+    /// Media type by the first bytes, never by the name; absent where they are not known
+    /// ([`crate::sniff`]).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content_type: Option<String>,
 }
 
 /// Where a media stands.

@@ -15,7 +15,7 @@ fn at(second: i64) -> Timestamp {
 }
 
 fn source() -> Source {
-    Source { size: 9, etag: "e".into(), sha256: "5".repeat(64) }
+    Source { size: 9, etag: "e".into(), sha256: Some("5".repeat(64)), content_type: None }
 }
 
 fn created(retry: RetryPolicy) -> Media {
