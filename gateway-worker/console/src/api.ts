@@ -60,6 +60,15 @@ export interface NewMedia {
   pipeline?: Pipeline;
 }
 
+/** What not every request has. */
+interface Options {
+  /** Sent as JSON. */
+  body?: unknown;
+  headers?: Record<string, string>;
+  /** Ends the request, which then throws the signal's reason and no `Problem`. */
+  signal?: AbortSignal | undefined;
+}
+
 export class Api {
   /** Called when the key turns out to be wrong. */
   onUnauthorized: (problem: Problem) => void = () => {};
@@ -74,12 +83,13 @@ export class Api {
     return this.#json('GET', `/api/media?${query}`);
   }
 
-  get(id: string): Promise<Media> {
-    return this.#json('GET', path(id));
+  get(id: string, signal?: AbortSignal): Promise<Media> {
+    return this.#json('GET', path(id), { signal });
   }
 
   create(media: NewMedia, idempotencyKey: string): Promise<Media> {
-    return this.#json('POST', '/api/media', media, { 'Idempotency-Key': idempotencyKey });
+    const headers = { 'Idempotency-Key': idempotencyKey };
+    return this.#json('POST', '/api/media', { body: media, headers });
   }
 
   async delete(id: string): Promise<void> {
@@ -94,12 +104,12 @@ export class Api {
     return this.#json('POST', path(id, '/cancel'));
   }
 
-  playback(id: string, expiresIn?: number): Promise<Playback> {
-    return this.#json('POST', path(id, '/playback'), expiresIn ? { expiresIn } : {});
+  playback(id: string, signal: AbortSignal, expiresIn?: number): Promise<Playback> {
+    return this.#json('POST', path(id, '/playback'), { body: expiresIn ? { expiresIn } : {}, signal });
   }
 
-  async deliveries(id: string): Promise<Delivery[]> {
-    return (await this.#json<DeliveryPage>('GET', path(id, '/deliveries'))).items;
+  async deliveries(id: string, signal: AbortSignal): Promise<Delivery[]> {
+    return (await this.#json<DeliveryPage>('GET', path(id, '/deliveries'), { signal })).items;
   }
 
   async redeliver(id: string, message: string): Promise<void> {
@@ -114,26 +124,16 @@ export class Api {
   events(id: string, lastEventId: string, signal: AbortSignal): Promise<Response> {
     const headers: Record<string, string> = { Accept: 'text/event-stream' };
     if (lastEventId) headers['Last-Event-ID'] = lastEventId;
-    return this.#fetch('GET', path(id, '/events'), undefined, headers, signal);
+    return this.#fetch('GET', path(id, '/events'), { headers, signal });
   }
 
-  async #json<T>(
-    method: string,
-    url: string,
-    body?: unknown,
-    headers: Record<string, string> = {},
-  ): Promise<T> {
-    const response = await this.#fetch(method, url, body, headers);
+  async #json<T>(method: string, url: string, options: Options = {}): Promise<T> {
+    const response = await this.#fetch(method, url, options);
     return (await response.json()) as T;
   }
 
-  async #fetch(
-    method: string,
-    url: string,
-    body?: unknown,
-    headers: Record<string, string> = {},
-    signal?: AbortSignal,
-  ): Promise<Response> {
+  async #fetch(method: string, url: string, options: Options = {}): Promise<Response> {
+    const { body, headers, signal } = options;
     const init: RequestInit = {
       method,
       headers: { ...headers, Authorization: `Bearer ${this.key}` },

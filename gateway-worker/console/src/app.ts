@@ -1,6 +1,7 @@
 // What the parts of the page share, and what a person can do to a media.
 
 import { Problem, type Api } from './api.ts';
+import type { Departures } from './departures.ts';
 import { confirm } from './dialog.ts';
 import { title } from './state.ts';
 import type { Store } from './store.ts';
@@ -12,6 +13,7 @@ export interface App {
   api: Api;
   store: Store;
   uploads: Uploads;
+  departures: Departures;
 }
 
 /** The address of a media within the console. */
@@ -34,9 +36,7 @@ export async function cancel(app: App, media: Media): Promise<void> {
   if (!(await confirm(question, detail, uploading ? 'Stop upload' : 'Stop transcode'))) return;
   await attempt(media, async () => {
     if (uploading) {
-      app.uploads.cancel(media.id);
-      await app.api.delete(media.id);
-      app.store.remove(media.id);
+      await erase(app, media.id);
     } else {
       app.store.put(await app.api.cancel(media.id));
     }
@@ -48,11 +48,24 @@ export async function remove(app: App, media: Media): Promise<void> {
   const detail = `“${title(media)}”, its renditions and every signed URL to it are gone for good.`;
   if (!(await confirm('Delete this media?', detail, 'Delete'))) return;
   await attempt(media, async () => {
-    app.uploads.cancel(media.id);
-    await app.api.delete(media.id);
-    app.store.remove(media.id);
+    await erase(app, media.id);
     notice(`Deleted “${title(media)}”.`);
   });
+}
+
+/** Deletes a media once nothing here fetches anything of it any more. */
+async function erase({ api, store, uploads, departures }: App, id: string): Promise<void> {
+  const onStage = location.hash === address(id);
+  uploads.cancel(id);
+  departures.begin(id);
+  try {
+    await api.delete(id);
+  } catch (error) {
+    departures.callOff(id);
+    if (onStage && !location.hash) location.hash = address(id);
+    throw error;
+  }
+  store.remove(id);
 }
 
 /** Puts text on the clipboard. */

@@ -49,10 +49,12 @@ export class Card {
     this.#glyph(tone === 'bad' ? 'alert' : sound ? 'wave' : 'film');
   }
 
-  /** Shows the poster; without one the placeholder stays. */
-  poster(url: string): void {
+  /** Shows the poster, unless `signal` is aborted before it is there; without one the placeholder stays. */
+  poster(url: string, signal: AbortSignal): void {
     const image = h('img', { alt: '', decoding: 'async' });
-    image.addEventListener('load', () => this.#placeholder.replaceWith(image), { once: true });
+    image.addEventListener('load', () => this.#placeholder.replaceWith(image), { once: true, signal });
+    // Only without its source does an image stop loading.
+    signal.addEventListener('abort', () => image.complete || image.removeAttribute('src'), { once: true });
     image.src = url;
   }
 

@@ -13,6 +13,7 @@ export class Deliveries {
   constructor(
     private readonly api: Api,
     private readonly id: string,
+    private readonly signal: AbortSignal,
   ) {
     this.element = h('details', { class: 'fold' }, h('summary', {}, 'Webhook deliveries'), this.#body);
     this.element.addEventListener('toggle', () => void this.load());
@@ -22,7 +23,7 @@ export class Deliveries {
   async load(): Promise<void> {
     if (!(this.element as HTMLDetailsElement).open) return;
     try {
-      this.#show(await this.api.deliveries(this.id));
+      this.#show(await this.api.deliveries(this.id, this.signal));
     } catch (error) {
       this.#body.replaceChildren(h('p', { class: 'hint' }, Problem.from(error).message));
     }

@@ -163,9 +163,10 @@ export class Library {
     this.#seen.unobserve(card.element);
     if (!card.wantsPoster) return;
     card.wantsPoster = false;
+    const departing = this.app.departures.signal(card.id);
     try {
-      const { poster } = await this.app.api.playback(card.id);
-      if (poster) card.poster(local(poster));
+      const { poster } = await this.app.api.playback(card.id, departing);
+      if (poster && !departing.aborted) card.poster(local(poster), departing);
     } catch {
       // A card without a picture is still a card.
     }
@@ -175,13 +176,15 @@ export class Library {
   async #poll(): Promise<void> {
     while (!this.#stopped) {
       await new Promise((resolve) => setTimeout(resolve, pollMs));
-      const { api, store } = this.app;
+      const { api, store, departures } = this.app;
       const watched = store
         .all()
         .filter((media) => isActive(media) && media.id !== this.#selected && !store.upload(media.id));
       for (const { id } of document.hidden ? [] : watched.slice(0, 8)) {
+        const departing = departures.signal(id);
+        if (departing.aborted) continue;
         try {
-          const media = await api.get(id);
+          const media = await api.get(id, departing);
           if (store.get(id)) store.put(media);
         } catch (error) {
           const { status } = Problem.from(error);

@@ -10,6 +10,7 @@ import './styles/player.css';
 import './styles/library.css';
 import { Api, Problem } from './api.ts';
 import { address, type App } from './app.ts';
+import { Departures } from './departures.ts';
 import { button, h } from './dom.ts';
 import { Dropzone } from './dropzone.ts';
 import { Library } from './library.ts';
@@ -60,7 +61,7 @@ function open(key: string): void {
     refused: (file, problem) => complain(problem, file.name),
     waiting: (count) => dropzone.waiting(count),
   });
-  const app: App = { api, store, uploads };
+  const app: App = { api, store, uploads, departures: new Departures() };
   const dropzone = new Dropzone((files, pipeline) => uploads.add(files, pipeline));
   const library = new Library(app);
   const stageSlot = h('div', { class: 'stage-slot' });

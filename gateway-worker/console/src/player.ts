@@ -108,6 +108,9 @@ export class Player {
   destroy(): void {
     this.#hls?.destroy();
     this.#hls = undefined;
+    // Neither removing a track nor taking its source away ends its loading; another source does.
+    for (const track of this.video.querySelectorAll('track')) track.src = 'data:text/vtt,WEBVTT';
+    this.video.removeAttribute('poster');
     this.video.removeAttribute('src');
     this.video.load();
   }

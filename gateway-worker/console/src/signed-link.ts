@@ -36,6 +36,7 @@ export class SignedLink {
   constructor(
     private readonly api: Api,
     private readonly id: string,
+    private readonly signal: AbortSignal,
   ) {
     const copyUrl = button('Copy URL', () => void copy(this.#url.value, 'Signed URL'), {
       icon: 'copy',
@@ -54,7 +55,7 @@ export class SignedLink {
 
   /** A playback for as long as is chosen. */
   fetch(): Promise<Playback> {
-    return this.api.playback(this.id, Number(this.#lifetime.value));
+    return this.api.playback(this.id, this.signal, Number(this.#lifetime.value));
   }
 
   show(playback: Playback): void {
@@ -82,7 +83,7 @@ export class SignedLink {
     try {
       this.show(await this.fetch());
     } catch (error) {
-      complain(Problem.from(error));
+      if (!this.signal.aborted) complain(Problem.from(error));
     }
   }
 }

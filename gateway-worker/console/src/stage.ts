@@ -51,8 +51,9 @@ export class Stage {
       retry: withMedia(retry),
       sendAgain: withMedia(async (_, media) => app.uploads.again(media)),
     });
-    this.#link = new SignedLink(app.api, id);
-    this.#deliveries = new Deliveries(app.api, id);
+    const departing = app.departures.signal(id);
+    this.#link = new SignedLink(app.api, id, departing);
+    this.#deliveries = new Deliveries(app.api, id, departing);
     this.#retry = button('Retry', withMedia(retry), { icon: 'retry' });
     this.#cancel = button('Cancel', withMedia(cancel), { icon: 'stop' });
     this.#frame.append(this.#screen.element, this.#ribbon);
@@ -94,6 +95,12 @@ export class Stage {
       connected: (connected) => this.element.classList.toggle('offline', !connected),
     });
     this.#stop.push(() => live.stop());
+    const leave = () => {
+      this.destroy();
+      onClose();
+    };
+    departing.addEventListener('abort', leave);
+    this.#stop.push(() => departing.removeEventListener('abort', leave));
     this.#update();
   }
 
