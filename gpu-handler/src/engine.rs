@@ -7,6 +7,8 @@
 mod encode;
 mod probe;
 mod source;
+mod take;
+mod transcode;
 mod workplace;
 
 use std::{path::Path, sync::Arc};

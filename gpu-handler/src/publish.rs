@@ -18,7 +18,12 @@ mod upload;
 use std::{future::Future, path::PathBuf, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use reelmill_shared::{job::Failure, object_key::OutputPath, plan::Plan, playlist::Multivariant};
+use reelmill_shared::{
+    job::{Failure, FailureCode},
+    object_key::OutputPath,
+    plan::Plan,
+    playlist::Multivariant,
+};
 use tokio::{
     task::JoinSet,
     time::{Instant, MissedTickBehavior},
@@ -98,6 +103,30 @@ impl Publisher {
                 }
             }
         }
+    }
+
+    /// Whether there is what there has to be, once FFmpeg has ended.
+    ///
+    /// # Errors
+    /// `corrupt_media` if nothing was decoded, or no picture where there should be some.
+    pub fn check(&self) -> Result<(), Failure> {
+        let nothing = self.renditions.iter().all(Rendition::is_empty);
+        if nothing || self.renditions.iter().any(|r| r.is_video && r.is_empty()) {
+            let message = "nothing in the source could be decoded";
+            return Err(Failure::new(FailureCode::CorruptMedia, message));
+        }
+        Ok(())
+    }
+
+    /// Leaves everything as it is, since FFmpeg failed and is to begin anew. Returns, when nothing
+    /// is on its way any more, whether a segment may be stored.
+    pub async fn abandon(mut self) -> bool {
+        // Cut off, an upload could still arrive, and after what follows it.
+        while self.uploads.join_next().await.is_some() {}
+        if let Some(rested) = self.main_rested_at {
+            tokio::time::sleep_until(rested).await;
+        }
+        self.renditions.iter().any(|rendition| rendition.started() > 0)
     }
 
     /// Takes note of the segments that FFmpeg has finished.

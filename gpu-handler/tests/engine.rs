@@ -127,6 +127,24 @@ async fn makes_something_of_little(
     assert!(has("hls/main.m3u8"), "{names:?}");
 }
 
+/// A GPU that does not do what it should costs time and a warning, but never the outputs.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_gpu_refuses_is_made_in_software() {
+    let mut has_gpu = false;
+    let bench = Workbench::on(|host| has_gpu = std::mem::replace(&mut host.gpu, true)).await;
+    if has_gpu {
+        eprintln!("SKIPPED: the GPU of this machine would not refuse");
+        return;
+    }
+    let source = generate(&bench, "a.mp4", &format!("{PICTURE} {TONE} -t 3 -s 640x360"));
+    let (done, root) = bench.run(&source, Pipeline::default()).await;
+    let summary = completed(&done);
+    assert_eq!(summary.encoder.as_deref(), Some("libx264"));
+    assert_eq!(summary.warnings, ["the GPU gave up: encoded in software"]);
+    assert!((seconds(&root, "hls/v360") - 3.0).abs() < 0.1);
+    assert!(text(&root, "metadata.json").contains("the GPU gave up"));
+}
+
 /// What the AAC encoder puts before and after the sound is not the source's.
 #[tokio::test(flavor = "multi_thread")]
 async fn sound_lasts_as_long_as_the_source() {

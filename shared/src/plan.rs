@@ -67,6 +67,16 @@ pub struct Request<'a> {
     pub input: &'a str,
     /// The most seconds to make of a source, whatever it claims.
     pub max_seconds: f64,
+    /// Whether another encoder's segments are published already: these then lie in directories of
+    /// their own (`v720-2`), since a published segment never changes.
+    pub anew: bool,
+}
+
+impl Request<'_> {
+    /// The directory of a rendition that is called `name`.
+    fn directory(&self, name: &str) -> String {
+        if self.anew { format!("{name}-2") } else { name.to_owned() }
+    }
 }
 
 /// One FFmpeg command and what it makes.

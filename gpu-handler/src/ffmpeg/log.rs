@@ -49,6 +49,11 @@ impl Log {
         self.errors().iter().any(|line| signs.iter().any(|sign| line.contains(sign)))
     }
 
+    /// The first complaint, cut short. It may quote the file: for logs, not for callers.
+    pub fn first_error(&self) -> Option<String> {
+        Some(self.errors().first()?.chars().take(200).collect())
+    }
+
     /// Lines of the levels error and fatal.
     fn errors(&self) -> Vec<String> {
         let text = self.text();

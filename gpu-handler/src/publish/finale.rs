@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 use reelmill_shared::{
-    job::{Failure, FailureCode, Metrics, OutputRole, Summary},
+    job::{Failure, Metrics, OutputRole, Summary},
     object_key::OutputPath,
     playlist::{Bandwidth, MediaPlaylist, Multivariant, Segment, SubtitleRendition},
     probe::SourceInfo,
@@ -40,14 +40,15 @@ pub struct Published {
 }
 
 impl Publisher {
-    /// Stores all that remains, the multivariant playlist and `metadata.json` last.
+    /// Stores all that remains, the multivariant playlist and `metadata.json` last. For what
+    /// [`check`](Self::check) has found well.
     ///
     /// # Errors
-    /// `corrupt_media` if nothing was decoded; those of the storage.
+    /// Those of the storage; `internal` if FFmpeg's files cannot be read.
     pub async fn finish(mut self, finale: Finale<'_>) -> Result<Published, Failure> {
         let duration = self.duration(finale.source.duration);
         let mut warnings = finale.source.warnings.clone();
-        self.drop_empty(&mut warnings)?;
+        self.drop_empty(&mut warnings);
         if let Some(warning) = shortfall(finale.source.duration, duration) {
             warnings.push(warning);
         }
@@ -74,25 +75,16 @@ impl Publisher {
         exact.filter(|seconds| (0.0..0.1).contains(&(longest - seconds))).unwrap_or(longest)
     }
 
-    /// Forgets audio tracks that decoded to nothing. Video that did, and nothing at all, fail.
-    fn drop_empty(&mut self, warnings: &mut Vec<String>) -> Result<(), Failure> {
-        // FFmpeg's muxer closes a segment even of nothing, which lasts no time.
-        let empty = |rendition: &super::Rendition| rendition.seconds() <= 0.0;
-        if self.renditions.iter().all(empty)
-            || self.renditions.iter().any(|r| r.is_video && empty(r))
-        {
-            let message = "nothing in the source could be decoded";
-            return Err(Failure::new(FailureCode::CorruptMedia, message));
-        }
-        for rendition in self.renditions.iter().filter(|rendition| empty(rendition)) {
+    /// Forgets audio tracks that decoded to nothing.
+    fn drop_empty(&mut self, warnings: &mut Vec<String>) {
+        for rendition in self.renditions.iter().filter(|rendition| rendition.is_empty()) {
             let directory = &rendition.directory;
             if let Some(lost) = self.plan.audio.iter().find(|audio| audio.directory == *directory) {
                 warnings.push(format!("audio stream {} left out: no sound", lost.track.index));
             }
             self.plan.audio.retain(|audio| audio.directory != *directory);
         }
-        self.renditions.retain(|rendition| !empty(rendition));
-        Ok(())
+        self.renditions.retain(|rendition| !rendition.is_empty());
     }
 
     /// Stores the final media playlists, I-frame playlists and, last, the multivariant playlist.

@@ -192,6 +192,12 @@ impl Rendition {
         self.playlist.segments.iter().map(|segment| segment.seconds).sum()
     }
 
+    /// Whether nothing was decoded. FFmpeg's muxer closes a segment even of nothing, which lasts no
+    /// time.
+    pub(super) fn is_empty(&self) -> bool {
+        self.seconds() <= 0.0
+    }
+
     /// Bytes of all segments.
     pub(super) fn bytes(&self) -> u64 {
         self.playlist.segments.iter().map(|segment| segment.bytes).sum()

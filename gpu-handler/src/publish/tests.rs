@@ -90,6 +90,10 @@ struct Work {
 
 impl Work {
     fn new() -> Self {
+        Self::make(false)
+    }
+
+    fn make(anew: bool) -> Self {
         let source = source();
         let plan = Plan::new(&Request {
             source: &source,
@@ -98,6 +102,7 @@ impl Work {
             nvdec: false,
             input: "file:source",
             max_seconds: 100.0,
+            anew,
         });
         let root = tempfile::tempdir().expect("a directory");
         for directory in &plan.directories {
@@ -233,6 +238,44 @@ async fn stops_when_nothing_can_be_stored() {
     assert_eq!(failure.code, FailureCode::StoreFailed);
 }
 
+/// An encoder fails in mid-source, another begins anew: whoever plays either mixes nothing.
+#[tokio::test(start_paused = true)]
+async fn what_is_made_anew_replaces_nothing_but_the_main_playlist() {
+    let storage = Arc::new(Memory::default());
+    let mut published = Vec::new();
+    for anew in [false, true] {
+        let work = Work::make(anew);
+        let mut publisher = work.publisher(&storage);
+        for directory in &work.plan.directories {
+            work.finish_groups(directory, 3);
+        }
+        let playable = tokio::sync::Notify::new();
+        publisher.watch(playable.notified(), || playable.notify_one()).await.expect("stored");
+        if anew {
+            work.finish(publisher).await.expect("published");
+        } else {
+            assert!(publisher.abandon().await, "segments are stored");
+        }
+        published.push(storage.paths());
+    }
+    let first = &published[0];
+    let mut again = published[1][first.len()..].iter().filter(|path| first.contains(path));
+    assert!(again.all(|path| path == "hls/main.m3u8"), "{published:?}");
+    assert!(
+        storage.times("hls/main.m3u8").is_sorted_by(|a, b| *b - *a >= storage.rewrite_interval)
+    );
+    let main = storage.text("hls/main.m3u8");
+    assert!(main.contains("v360-2/index.m3u8") && !main.contains("v360/index.m3u8"), "{main}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn abandons_without_a_trace_what_has_not_begun() {
+    let work = Work::new();
+    let storage = Arc::new(Memory::default());
+    assert!(!work.publisher(&storage).abandon().await);
+    assert_eq!(storage.paths(), Vec::<String>::new());
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_source_without_pictures_where_there_should_be_some_is_corrupt() {
     let work = Work::new();
@@ -240,7 +283,7 @@ async fn a_source_without_pictures_where_there_should_be_some_is_corrupt() {
     let mut publisher = work.publisher(&storage);
     work.finish_groups("a0", 1);
     publisher.watch(async {}, || ()).await.expect("stored");
-    let failure = work.finish(publisher).await.expect_err("no video");
+    let failure = publisher.check().expect_err("no video");
     assert_eq!(failure.code, FailureCode::CorruptMedia);
     assert!(!storage.paths().contains(&"hls/main.m3u8".to_owned()));
 }

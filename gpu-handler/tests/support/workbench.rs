@@ -25,7 +25,13 @@ pub(crate) struct Workbench {
 }
 
 impl Workbench {
+    /// An engine as this machine has it.
     pub(crate) async fn new() -> Self {
+        Self::on(|_| ()).await
+    }
+
+    /// An engine that takes its machine for another.
+    pub(crate) async fn on(change: impl FnOnce(&mut Host)) -> Self {
         let root = tempfile::tempdir().expect("a directory");
         let work = root.path().join("work");
         std::fs::create_dir(&work).expect("a directory");
@@ -34,8 +40,9 @@ impl Workbench {
         let launcher = env!("CARGO_BIN_EXE_gpu-handler").into();
         let config = Config::read(&lookup, launcher).expect("a configuration");
         let host = Host::detect(&config, &Runner::new(config.tools.clone())).await;
-        let engine =
-            Engine::new(config, host.expect("a working FFmpeg"), client().expect("a client"), true);
+        let mut host = host.expect("a working FFmpeg");
+        change(&mut host);
+        let engine = Engine::new(config, host, client().expect("a client"), true);
         Self { engine, root }
     }
 

@@ -10,6 +10,9 @@
 //! waveform/{samples per pixel}.{json,dat}
 //! metadata.json
 //! ```
+//!
+//! Where one encoder gave up in mid-source and another began anew, the second's renditions lie in
+//! `v{rung}-2` and `a{n}-2`, and the first's remain, named by no playlist.
 
 use super::OutputPath;
 

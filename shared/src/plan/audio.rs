@@ -15,7 +15,7 @@ pub(super) fn add(request: &Request<'_>, builder: &mut Builder) -> (Vec<AudioOut
         let scale = full_scale(&track.codec);
         let shared = format!("aresample=async=1:first_pts=0,{scale}aformat=sample_fmts=s16");
         builder.decode(track.index, Kind::Audio, shared);
-        let directory = format!("a{number}");
+        let directory = request.directory(&format!("a{number}"));
         let sample_rate = output_rate(track.sample_rate);
         let filters =
             format!("aresample={sample_rate},aformat=sample_fmts=fltp:channel_layouts=stereo");

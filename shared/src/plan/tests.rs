@@ -27,7 +27,8 @@ fn source(video: serde_json::Value) -> SourceInfo {
 
 fn plan(source: &SourceInfo, encoder: &Encoder, nvdec: bool, pipeline: &Pipeline) -> Plan {
     let input = "file:source";
-    Plan::new(&Request { source, pipeline, encoder, nvdec, input, max_seconds: 43_200.0 })
+    let max_seconds = 43_200.0;
+    Plan::new(&Request { source, pipeline, encoder, nvdec, input, max_seconds, anew: false })
 }
 
 fn x264() -> Encoder {
@@ -93,6 +94,28 @@ fn by_source_and_hardware(
     let command = command(&plan);
     let first_output = command.split("\n-map ").take(2).collect::<Vec<_>>().join("\n-map ");
     assert_snapshot!(name, first_output);
+}
+
+/// Whatever an earlier encoder has published stays as it is: not a path is used again.
+#[test]
+fn anew_writes_where_nothing_was_written() {
+    let (source, pipeline) = (source(json!({})), Pipeline::default());
+    let at = |anew| {
+        let (encoder, input) = (&x264(), "file:source");
+        let (nvdec, max_seconds) = (false, 100.0);
+        let source = &source;
+        let pipeline = &pipeline;
+        Plan::new(&Request { source, pipeline, encoder, nvdec, input, max_seconds, anew })
+    };
+    let (first, second) = (at(false), at(true));
+    assert_eq!(first.directories, ["v1080", "v720", "v480", "v360", "a0", "a1"]);
+    assert_eq!(second.directories, ["v1080-2", "v720-2", "v480-2", "v360-2", "a0-2", "a1-2"]);
+    let written = |plan: &Plan| {
+        let files = plan.args.iter().filter(|arg| arg.contains('/') && !arg.contains(' '));
+        files.filter(|arg| arg.contains(".m")).cloned().collect::<Vec<_>>()
+    };
+    assert_eq!(written(&first).len(), written(&second).len());
+    assert!(written(&second).iter().all(|file| !written(&first).contains(file)));
 }
 
 #[test]

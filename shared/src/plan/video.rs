@@ -16,7 +16,7 @@ pub(super) fn add(request: &Request<'_>, builder: &mut Builder) -> Vec<VideoOutp
     let renditions = renditions(request.source);
     builder.decode(track.index, Kind::Video, shared_filters(track, &renditions[0]));
     let outputs = renditions.into_iter().map(|rendition| {
-        let directory = format!("v{}", rendition.name);
+        let directory = request.directory(&format!("v{}", rendition.name));
         let Rendition { width, height, .. } = rendition;
         let filters = if on_gpu {
             format!("scale_cuda=w={width}:h={height}:format=yuv420p,setsar=1")
