@@ -12,13 +12,16 @@
 //! * [`subtitle`] and [`storyboard`]: subtitles in segments, and thumbnails for the seek bar.
 //! * [`waveform`]: BBC audiowaveform's minimum and maximum of every pixel, streamed.
 //! * [`playlist`] and [`segment`]: HLS playlists, and the look into segments that they need.
+//! * [`address`]: which IP addresses a stranger may have us connect to.
 //! * [`object_key`]: where every byte lies in R2, with content type and cache control.
 //! * [`sniff`]: the media type of a source by its first bytes.
+//! * [`tier`]: how much a key may upload.
 //! * [`token`]: the signed, expiring capabilities that URLs carry (playback, upload, handler I/O).
 //! * [`webhook`]: Standard Webhooks signatures, both ways, and the retry schedule.
 //! * [`problem`]: every error a caller can see, with its stable code and HTTP status.
 //! * [`secret`]: key material that never prints itself.
 
+pub mod address;
 pub mod frame_rate;
 pub mod id;
 pub mod job;
@@ -34,6 +37,7 @@ pub mod segment;
 pub mod sniff;
 pub mod storyboard;
 pub mod subtitle;
+pub mod tier;
 pub mod token;
 pub mod waveform;
 pub mod webhook;

@@ -88,6 +88,10 @@ pub struct Problem {
     pub code: &'static str,
     /// What is wrong with this request, and what to do about it.
     pub detail: String,
+    /// Where the same bytes can be uploaded piece by piece, if that is the way out (an extension
+    /// member, RFC 9457 §3.2).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resumable: Option<String>,
 }
 
 impl Problem {
@@ -99,6 +103,7 @@ impl Problem {
             status: code.status(),
             code: code.as_str(),
             detail: detail.into(),
+            resumable: None,
         }
     }
 }
