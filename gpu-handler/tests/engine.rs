@@ -191,6 +191,23 @@ async fn a_truncated_source_fails_or_warns() {
     }
 }
 
+/// Captions that go on after the film are not a promise of more film.
+#[tokio::test(flavor = "multi_thread")]
+async fn captions_may_outlast_the_film() {
+    let bench = Workbench::new().await;
+    let captions = bench.root.path().join("late.srt");
+    let late = "1\n00:00:01,000 --> 00:00:02,000\nA\n\n2\n00:00:28,000 --> 00:00:30,000\nB\n";
+    std::fs::write(&captions, late).expect("written");
+    let captions = captions.display();
+    let args = format!("{PICTURE} {TONE} -i {captions} -map 0 -map 1 -map 2 -s 320x180");
+    let limits = "-frames:v 60 -filter:a atrim=end=2 -preset ultrafast -c:s srt";
+    let source = generate(&bench, "film.mkv", &format!("{args} {limits}"));
+    let (done, _) = bench.run(&source, Pipeline::default()).await;
+    let summary = completed(&done);
+    assert!((summary.duration - 2.0).abs() < 0.1, "{}", summary.duration);
+    assert_eq!((summary.subtitle_tracks, summary.warnings.as_slice()), (1, &[][..]));
+}
+
 /// Real files of every kind; what each must come out as is known from looking at it.
 #[rstest]
 #[case("edge/rot90_720p_5s.mp4", Some((720, 1280)), 4.97)]

@@ -187,7 +187,8 @@ fn input(request: &Request<'_>) -> Vec<String> {
     // Against files that claim to end soon and never do. Where a container has no true duration
     // (raw streams, some MP3), FFmpeg's guess may be far too short.
     let exact = ["mov", "matroska", "avi", "wav", "flac", "ogg", "asf", "mxf"];
-    let limit = match request.source.duration {
+    let claims = [request.source.duration, request.source.container_duration];
+    let limit = match claims.into_iter().flatten().reduce(f64::max) {
         Some(duration) if exact.iter().any(|name| request.source.format.starts_with(name)) => {
             (duration * 1.1 + 10.0).min(request.max_seconds)
         }

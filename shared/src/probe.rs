@@ -28,8 +28,10 @@ const TEXT_SUBTITLES: &[&str] =
 pub struct SourceInfo {
     /// FFmpeg's name of the container, such as `mov,mp4,m4a,3gp,3g2,mj2`.
     pub format: String,
-    /// Claimed duration in seconds; some containers have none.
+    /// Claimed duration of what is made of it, in seconds; some containers have none.
     pub duration: Option<f64>,
+    /// Claimed duration of the whole file, with streams that are left out or end later.
+    pub container_duration: Option<f64>,
     /// Claimed bits per second of the whole file.
     pub bit_rate: Option<u64>,
     /// The one video track that is made; cover art is none.
@@ -114,6 +116,7 @@ impl Probe {
         Ok(SourceInfo {
             format: self.format.format_name.clone(),
             duration,
+            container_duration: self.container_duration(),
             bit_rate: self.format.bit_rate.as_deref().and_then(|rate| rate.parse().ok()),
             video,
             audio,
@@ -130,12 +133,18 @@ impl Probe {
                 || audio.iter().any(|audio| audio.index == index)
         };
         let streams = self.streams.iter().filter(|stream| counts(stream.index));
-        let spans: Option<Vec<(f64, f64)>> = streams.map(ffprobe::Stream::span).collect();
+        let spans: Option<Vec<(f64, f64)>> =
+            streams.map(|stream| stream.span(&self.format)).collect();
         let together = spans.map(|spans| {
             let start = spans.iter().map(|span| span.0).fold(f64::INFINITY, f64::min);
             spans.iter().map(|span| span.1).fold(f64::NEG_INFINITY, f64::max) - start
         });
-        together.or_else(|| ffprobe::seconds(self.format.duration.as_deref()))
+        let together = together.filter(|seconds| *seconds > 0.0);
+        together.or_else(|| self.container_duration())
+    }
+
+    fn container_duration(&self) -> Option<f64> {
+        ffprobe::seconds(self.format.duration.as_deref())
     }
 
     /// Audio tracks that can be made. One that cannot is left out with a warning, unless nothing

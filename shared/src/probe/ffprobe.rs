@@ -23,6 +23,8 @@ pub(super) struct Format {
     pub(super) format_name: String,
     pub(super) duration: Option<String>,
     pub(super) bit_rate: Option<String>,
+    #[serde(default)]
+    pub(super) tags: BTreeMap<String, String>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -85,16 +87,25 @@ impl Stream {
 
     /// A tag's value, in whatever case its key is written, shortened to 100 characters.
     pub(super) fn tag(&self, key: &str) -> Option<String> {
-        let (_, value) = self.tags.iter().find(|(name, _)| name.eq_ignore_ascii_case(key))?;
-        let value: String = value.trim().chars().filter(|c| !c.is_control()).take(100).collect();
+        let value = tag(&self.tags, key)?.trim();
+        let value: String = value.chars().filter(|c| !c.is_control()).take(100).collect();
         (!value.is_empty()).then_some(value)
     }
 
-    /// Start and end on the container's clock in seconds, as far as it claims them.
-    pub(super) fn span(&self) -> Option<(f64, f64)> {
+    /// Start and end on the container's clock in seconds, as far as it or the tag `DURATION` claims
+    /// them, in which Matroska has what its own header does not.
+    pub(super) fn span(&self, container: &Format) -> Option<(f64, f64)> {
         let start = self.start_time.as_deref().and_then(|text| text.parse::<f64>().ok());
         let start = start.filter(|seconds| seconds.is_finite()).unwrap_or(0.0);
-        Some((start, start + seconds(self.duration.as_deref())?))
+        if let Some(length) = seconds(self.duration.as_deref()) {
+            return Some((start, start + length));
+        }
+        let tagged = clock(tag(&self.tags, "DURATION")?)?;
+        // FFmpeg's muxer writes when the stream ends, others how long it lasts.
+        let ends = tag(&container.tags, "ENCODER").is_some_and(|name| name.starts_with("Lavf"));
+        let end = if ends && tagged > start { tagged } else { start + tagged };
+        // Tags outlive cutting and splicing.
+        Some((start, seconds(container.duration.as_deref()).map_or(end, |whole| whole.min(end))))
     }
 
     /// Whether the picture is turned by a quarter.
@@ -106,6 +117,20 @@ impl Stream {
     pub(super) fn rotated(&self) -> bool {
         self.side_data_list.iter().any(|side| side.rotation.is_some())
     }
+}
+
+/// A tag's value, in whatever case its key is written.
+fn tag<'a>(tags: &'a BTreeMap<String, String>, key: &str) -> Option<&'a str> {
+    let (_, value) = tags.iter().find(|(name, _)| name.eq_ignore_ascii_case(key))?;
+    Some(value)
+}
+
+/// `HH:MM:SS.fraction` in seconds, above 0.
+fn clock(text: &str) -> Option<f64> {
+    let [hours, minutes, rest] = text.split(':').collect::<Vec<_>>().try_into().ok()?;
+    let whole =
+        f64::from(hours.parse::<u32>().ok()?) * 60.0 + f64::from(minutes.parse::<u32>().ok()?);
+    Some(whole * 60.0 + seconds(Some(rest)).unwrap_or(0.0)).filter(|total| *total > 0.0)
 }
 
 /// A number of seconds that makes sense: finite and above 0.

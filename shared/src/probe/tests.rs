@@ -158,6 +158,32 @@ fn lasts_as_long_as_the_streams_that_are_made(
     assert!((duration.expect("a duration") - expected).abs() < 1e-9, "{duration:?}");
 }
 
+#[rstest]
+#[case::ffmpeg_tells_the_end("Lavf59.27.100", "10.0", "00:00:14.021000000", 4.021)]
+#[case::others_tell_the_length("libebml v1.4.2", "10.0", "00:00:14.021000000", 14.021)]
+#[case::before_its_own_start("Lavf59.27.100", "10.0", "00:00:04.000000000", 4.0)]
+#[case::longer_than_the_container("libebml v1.4.2", "0", "99:00:00.000000000", 70.5)]
+#[case::nonsense("Lavf", "0", "soon", 70.5)]
+#[case::nothing("Lavf", "0", "00:00:00.000000000", 70.5)]
+#[case::negative("Lavf", "0", "-1:00:00.000000000", 70.5)]
+fn matroska_tells_durations_in_tags(
+    #[case] muxer: &str,
+    #[case] start: &str,
+    #[case] tag: &str,
+    #[case] expected: f64,
+) {
+    let sound = with(audio(), json!({"start_time": start, "tags": {"DURATION": tag}}));
+    let subtitle = json!({"index": 2, "codec_type": "subtitle", "codec_name": "subrip",
+        "start_time": "0", "duration": "70.5"});
+    let json = json!({"streams": [sound, subtitle], "format": {"format_name": "matroska,webm",
+        "duration": "70.5", "tags": {"encoder": muxer}}});
+    let probe = Probe::from_json(json.to_string().as_bytes()).expect("ffprobe's JSON");
+    let source = probe.check(&Limits::default(), &|_| true).expect("a source");
+    let duration = source.duration.expect("a duration");
+    assert!((duration - expected).abs() < 1e-9, "{duration}");
+    assert_eq!(source.container_duration, Some(70.5));
+}
+
 #[test]
 fn leaves_out_what_it_can_do_without_and_says_so() {
     let tracks = [
