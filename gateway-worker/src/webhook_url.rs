@@ -4,8 +4,9 @@
 //! reach (server-side request forgery). Cloudflare's network does not route to private addresses
 //! either; this check is for clear errors and for gateways run elsewhere.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 
+use reelmill_shared::address::is_public;
 use url::{Host, Url};
 
 /// Longest URL, in bytes.
@@ -59,40 +60,6 @@ fn is_public_name(name: &str) -> bool {
         && !reserved.iter().any(|suffix| name.ends_with(&format!(".{suffix}")))
         && name != "home.arpa"
         && !name.ends_with(".home.arpa")
-}
-
-fn is_public(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(v4) => is_public_v4(v4),
-        IpAddr::V6(v6) => is_public_v6(v6),
-    }
-}
-
-/// The special-purpose registry of RFC 6890 and its updates.
-fn is_public_v4(address: Ipv4Addr) -> bool {
-    let [a, b, c, _] = address.octets();
-    !(address.is_private()
-        || address.is_loopback()
-        || address.is_link_local()
-        || address.is_documentation()
-        || address.is_multicast()
-        || a == 0
-        || a >= 240
-        || (a == 100 && (64..128).contains(&b))
-        || (a == 192 && b == 0 && c == 0)
-        || (a == 198 && (18..20).contains(&b)))
-}
-
-fn is_public_v6(address: Ipv6Addr) -> bool {
-    // Addresses that carry an IPv4 address are judged by it: mapped, NAT64 and 6to4.
-    let [a, b, c, d, e, f, g, h] = address.segments();
-    let carried = |high: u16, low: u16| Ipv4Addr::from(u32::from(high) << 16 | u32::from(low));
-    match (a, b, c, d, e, f) {
-        (0, 0, 0, 0, 0, 0xffff) | (0x64, 0xff9b, 0, 0, 0, 0) => is_public_v4(carried(g, h)),
-        (0x2002, ..) => is_public_v4(carried(b, c)),
-        // Only global unicast is public, and not its documentation and Teredo parts.
-        _ => a & 0xe000 == 0x2000 && !(a == 0x2001 && (b == 0xdb8 || b == 0)),
-    }
 }
 
 #[cfg(test)]
