@@ -134,6 +134,12 @@ impl Media {
             }
             (_, Event::SourceStored(_)) => return Err(Rejected::SourceExists),
 
+            (State::Uploading { expires_at }, Event::UploadKept { until }) => {
+                self.state = State::Uploading { expires_at: expires_at.max(until) };
+                vec![]
+            }
+            (_, Event::UploadKept { .. }) => return Err(Rejected::SourceExists),
+
             (State::Uploading { expires_at }, Event::UploadExpired) if now >= expires_at => {
                 let error =
                     Failure::new(FailureCode::UploadExpired, "The upload did not finish in time.");

@@ -1,5 +1,6 @@
 //! What can happen to a media, what follows from it, and why it may not.
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::Source;
@@ -10,6 +11,11 @@ use crate::job::{JobReport, Progress};
 pub enum Event {
     /// The whole source lies in R2.
     SourceStored(Source),
+    /// Bytes of a resumable upload came in: the wait for the source lasts until then at least.
+    UploadKept {
+        /// When the upload expires that is going on.
+        until: Timestamp,
+    },
     /// The time for uploading is over.
     UploadExpired,
     /// The outbox begins to carry out [`Effect::Dispatch`].

@@ -84,6 +84,7 @@ fn states() -> Vec<(&'static str, Media)> {
 fn events() -> Vec<(&'static str, Event)> {
     vec![
         ("source stored", Event::SourceStored(source())),
+        ("upload kept", Event::UploadKept { until: at(90_000) }),
         ("upload expired", Event::UploadExpired),
         ("dispatched", Event::Dispatched),
         ("job accepted 1", accepted(1)),
@@ -196,6 +197,7 @@ fn any_event() -> impl Strategy<Value = Event> {
     let attempt = 0u8..4;
     prop_oneof![
         1 => Just(Event::SourceStored(source())),
+        1 => (0i64..200_000).prop_map(|second| Event::UploadKept { until: at(second) }),
         1 => Just(Event::UploadExpired),
         4 => Just(Event::Dispatched),
         1 => attempt.clone().prop_map(accepted),
