@@ -48,13 +48,16 @@ struct Inner {
     armed: Cell<Option<Timestamp>>,
     /// When subscribers last heard of progress.
     told_progress: Cell<Option<Timestamp>>,
+    /// How many deliveries are under way.
+    delivering: Cell<u8>,
 }
 
 impl Inner {
     fn new(state: State, env: Env) -> Self {
         let store = Store::new(state.storage().sql());
         let (armed, told_progress) = (Cell::new(None), Cell::new(None));
-        Self { state, env, store, live: Live::default(), armed, told_progress }
+        let (live, delivering) = (Live::default(), Cell::new(0));
+        Self { state, env, store, live, armed, told_progress, delivering }
     }
 
     fn config(&self) -> ApiResult<Rc<Config>> {
@@ -148,7 +151,7 @@ impl Inner {
         // change, and a crash from here on delays what is to be done but cannot forget it.
         self.rearm().await;
         spawn_local(Rc::clone(self).drain());
-        spawn_local(Rc::clone(self).deliver_due());
+        self.deliver_due();
         if let Err(error) = self.index().await {
             log("index", &error.problem().detail);
         }

@@ -17,6 +17,7 @@ use axum::{
 use jiff::Timestamp;
 use reelmill_shared::webhook::{self, WebhookSecrets};
 use serde_json::Value;
+use tokio::sync::Semaphore;
 
 use crate::wait::until;
 
@@ -65,35 +66,63 @@ impl Delivery {
 struct Inbox {
     answers: VecDeque<u16>,
     deliveries: Vec<Delivery>,
+    under_way: usize,
+    most_under_way: usize,
+}
+
+/// What the service works with.
+#[derive(Clone)]
+struct Shop {
+    inbox: Arc<Mutex<Inbox>>,
+    /// There are none: everybody waits for one until this is closed.
+    permits: Arc<Semaphore>,
 }
 
 /// The service. It stops listening when it is dropped.
 pub struct Receiver {
     /// Where it takes messages.
     pub url: String,
-    inbox: Arc<Mutex<Inbox>>,
+    shop: Shop,
     server: tokio::task::JoinHandle<()>,
 }
 
 impl Receiver {
     /// Listens on a free port. `answers` are the statuses of its first answers; then 200.
     pub async fn start(answers: &[u16]) -> Result<Self> {
-        let inbox = Arc::new(Mutex::new(Inbox {
-            answers: answers.iter().copied().collect(),
-            deliveries: Vec::new(),
-        }));
+        let receiver = Self::holding(answers).await?;
+        receiver.release();
+        Ok(receiver)
+    }
+
+    /// The same, but answers nobody before it is [released](Self::release).
+    pub async fn holding(answers: &[u16]) -> Result<Self> {
+        let answers = answers.iter().copied().collect();
+        let shop = Shop {
+            inbox: Arc::new(Mutex::new(Inbox { answers, ..Inbox::default() })),
+            permits: Arc::new(Semaphore::new(0)),
+        };
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
         let url = format!("http://{}/hook", listener.local_addr()?);
-        let app = Router::new().route("/hook", post(take)).with_state(inbox.clone());
+        let app = Router::new().route("/hook", post(take)).with_state(shop.clone());
         let server = tokio::spawn(async move {
             axum::serve(listener, app).await.expect("axum serves until it is dropped");
         });
-        Ok(Self { url, inbox, server })
+        Ok(Self { url, shop, server })
+    }
+
+    /// From now on everybody is answered at once.
+    pub fn release(&self) {
+        self.shop.permits.close();
+    }
+
+    /// How many requests waited for their answers at one time, at most.
+    pub fn most_under_way(&self) -> usize {
+        lock(&self.shop.inbox).most_under_way
     }
 
     /// All deliveries so far.
     pub fn deliveries(&self) -> Vec<Delivery> {
-        lock(&self.inbox).deliveries.clone()
+        lock(&self.shop.inbox).deliveries.clone()
     }
 
     /// Waits until the deliveries so far are as `wanted`, and answers with them.
@@ -117,15 +146,19 @@ impl Drop for Receiver {
     }
 }
 
-async fn take(
-    State(inbox): State<Arc<Mutex<Inbox>>>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> StatusCode {
+async fn take(State(shop): State<Shop>, headers: HeaderMap, body: Bytes) -> StatusCode {
+    {
+        let mut inbox = lock(&shop.inbox);
+        inbox.under_way += 1;
+        inbox.most_under_way = inbox.most_under_way.max(inbox.under_way);
+    }
+    // Only ever ends by being closed.
+    let _ = shop.permits.acquire().await;
     let header = |name: &str| {
         headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()
     };
-    let mut inbox = lock(&inbox);
+    let mut inbox = lock(&shop.inbox);
+    inbox.under_way -= 1;
     let answered = inbox.answers.pop_front().unwrap_or(200);
     inbox.deliveries.push(Delivery {
         id: header(webhook::ID_HEADER),

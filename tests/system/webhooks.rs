@@ -196,6 +196,35 @@ async fn webhooks_go_to_public_https_addresses_only() -> Result<()> {
 }
 
 #[tokio::test]
+async fn four_deliveries_are_under_way_at_a_time_and_none_is_forgotten() -> Result<()> {
+    let (stack, handler) = with_stand_in(|options| options).await?;
+    let api = stack.api();
+    let receiver = Receiver::holding(&[]).await?;
+    for _ in 0..6 {
+        api.post("/api/webhooks", json!({ "url": receiver.url })).await?.expect(201)?;
+    }
+    // Four changes of state, each of which begins what is due by then.
+    let id = api.upload("a.mp4", "a source").await?;
+    publish(&stack, &handler.job(1).await?).await?;
+    let path = format!("/api/media/{id}/deliveries");
+    let all = async |wanted: fn(&Value) -> bool| {
+        let log = api.get(&path).await?.expect(200)?;
+        let items = log["items"].as_array().map_or(&[][..], Vec::as_slice);
+        Ok((items.len() == 24 && items.iter().all(wanted)).then(|| items.to_vec()))
+    };
+    e2e::wait::until("all are queued", SOON, async || all(|_| true).await).await?;
+    receiver.release();
+    let items = e2e::wait::until("all are delivered", SOON, async || {
+        all(|item| item["state"] == "delivered").await
+    })
+    .await?;
+    assert!(items.iter().all(|item| item["attempts"].as_array().map(Vec::len) == Some(1)));
+    assert_eq!(receiver.deliveries().len(), 24);
+    assert_eq!(receiver.most_under_way(), 4);
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_dead_endpoint_holds_nothing_up() -> Result<()> {
     let (stack, handler) = with_stand_in(|options| options).await?;
     let api = stack.api();

@@ -3,7 +3,6 @@
 
 use std::{rc::Rc, time::Duration};
 
-use futures_util::future::join_all;
 use jiff::SignedDuration;
 use reelmill_shared::{
     id::{EndpointId, MessageId},
@@ -12,7 +11,7 @@ use reelmill_shared::{
     webhook::{self, ID_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER},
 };
 use serde::{Deserialize, de::DeserializeOwned};
-use worker::Method;
+use worker::{Method, wasm_bindgen_futures::spawn_local};
 
 use super::{
     Inner,
@@ -32,7 +31,7 @@ const TIMEOUT: Duration = Duration::from_secs(15);
 /// How long a delivery is out of sight while it is being tried.
 const CLAIM: SignedDuration = SignedDuration::from_secs(60);
 /// Deliveries under way at a time: a Worker has six connections.
-const AT_A_TIME: i64 = 4;
+const AT_A_TIME: u8 = 4;
 /// How much of an answer is kept in the log, in bytes.
 const KEPT: usize = 1024;
 
@@ -69,36 +68,52 @@ impl Inner {
         Ok(())
     }
 
-    /// Tries every delivery that is due.
-    pub(super) async fn deliver_due(self: Rc<Self>) {
-        loop {
-            let due = match self.claim_deliveries() {
-                Ok(due) if due.is_empty() => break,
-                Ok(due) => due,
-                Err(error) => return log("deliveries", &error.to_string()),
-            };
-            for outcome in join_all(due.iter().map(|due| self.deliver(due))).await {
-                if let Err(error) = outcome {
-                    log("delivery", &error.problem().detail);
-                }
-            }
+    /// Begins to try every delivery that is due: as many at a time as may be, however often this
+    /// is called meanwhile. Nothing is awaited between finding nothing due and counting one less
+    /// under way, so what becomes due later is begun by who made it so.
+    pub(super) fn deliver_due(self: &Rc<Self>) {
+        while self.delivering.get() < AT_A_TIME
+            && let Some(due) = self.claim_delivery()
+        {
+            self.delivering.set(self.delivering.get() + 1);
+            spawn_local(Rc::clone(self).deliver_from(due));
         }
+    }
+
+    /// Tries a delivery, and then one after the other that is due.
+    async fn deliver_from(self: Rc<Self>, first: Due) {
+        let mut next = Some(first);
+        while let Some(due) = next {
+            if let Err(error) = self.deliver(&due).await {
+                log("delivery", &error.problem().detail);
+            }
+            next = self.claim_delivery();
+        }
+        self.delivering.set(self.delivering.get() - 1);
         self.rearm().await;
     }
 
-    fn claim_deliveries(&self) -> worker::Result<Vec<Due>> {
+    fn claim_delivery(&self) -> Option<Due> {
+        self.try_claim_delivery().unwrap_or_else(|error| {
+            log("deliveries", &error.to_string());
+            None
+        })
+    }
+
+    /// The delivery that is due longest, put off so that it comes again if we die over it.
+    fn try_claim_delivery(&self) -> worker::Result<Option<Due>> {
         let now = clock::now();
         let sql = "SELECT message, endpoint, failures, body FROM deliveries
                    JOIN messages ON messages.id = message WHERE due <= ?
-                   ORDER BY due, sequence LIMIT ?";
-        let due: Vec<Due> = self.store.rows(sql, vec![millis(now), AT_A_TIME.into()])?;
-        for Due { message, endpoint, .. } in &due {
-            self.store.run(
-                "UPDATE deliveries SET due = ? WHERE message = ? AND endpoint = ?",
-                vec![millis(now + CLAIM), message.as_str().into(), endpoint.as_str().into()],
-            )?;
-        }
-        Ok(due)
+                   ORDER BY due, sequence LIMIT 1";
+        let Some(due) = self.store.rows::<Due>(sql, vec![millis(now)])?.into_iter().next() else {
+            return Ok(None);
+        };
+        self.store.run(
+            "UPDATE deliveries SET due = ? WHERE message = ? AND endpoint = ?",
+            vec![millis(now + CLAIM), due.message.as_str().into(), due.endpoint.as_str().into()],
+        )?;
+        Ok(Some(due))
     }
 
     async fn deliver(&self, due: &Due) -> ApiResult<()> {

@@ -93,7 +93,7 @@ impl Inner {
                 }
                 Effect::Announce { sequence, .. } => {
                     self.fan_out(*sequence).await?;
-                    worker::wasm_bindgen_futures::spawn_local(Rc::clone(self).deliver_due());
+                    self.deliver_due();
                 }
             },
         }
@@ -178,7 +178,7 @@ impl Inner {
     }
 
     async fn delete_objects(&self) -> ApiResult<()> {
-        let Record { media, origin } = self.record()?;
+        let Record { media, origin, .. } = self.record()?;
         objects::delete_all(&self.env.bucket("BUCKET")?, media.id, &origin).await
     }
 
