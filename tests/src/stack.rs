@@ -166,6 +166,18 @@ impl Stack {
         self.gateway_answers().await
     }
 
+    /// The size in bytes of every object that the gateway's local R2 keeps, parts of uploads included.
+    pub fn stored(&self) -> Result<Vec<u64>> {
+        let buckets = self.options.data.join("state/v3/r2");
+        let mut sizes = Vec::new();
+        for bucket in fs::read_dir(buckets)? {
+            let Ok(blobs) = fs::read_dir(bucket?.path().join("blobs")) else { continue };
+            // One that is deleted between the two looks is not there any more.
+            sizes.extend(blobs.filter_map(|blob| Some(blob.ok()?.metadata().ok()?.len())));
+        }
+        Ok(sizes)
+    }
+
     /// Which of the two has ended by itself, with the end of its log.
     pub fn casualty(&mut self) -> Option<String> {
         let gateway = Some(("gateway", &mut self.gateway));

@@ -4,6 +4,7 @@ use anyhow::{Context, Result};
 use e2e::{
     api::Answer,
     stack::{Options, Stack},
+    wait::until,
 };
 use reqwest::Method;
 use serde_json::json;
@@ -45,6 +46,39 @@ async fn an_upload_to_a_cancelled_media_is_refused_to_its_end() -> Result<()> {
     assert_eq!(api.media(id).await?["status"], "failed");
     assert_eq!(handler.jobs(), 0);
     Ok(())
+}
+
+#[tokio::test]
+async fn an_output_that_comes_in_while_its_media_is_deleted_leaves_nothing() -> Result<()> {
+    let (stack, handler) = with_stand_in(|options| options).await?;
+    let api = stack.api();
+    let id = api.upload("a.mp4", "a source").await?;
+    let job = handler.job(1).await?;
+    let output = job.spec.output.base_url.join("hls/v360/000000.m4s")?;
+
+    let address = stack.url().replace("http://", "");
+    let mut socket = TcpStream::connect(&address).await?;
+    let head = format!(
+        "PUT {} HTTP/1.1\r\nHost: {address}\r\nContent-Length: {MIB}\r\nConnection: close\r\n\r\n",
+        output.path()
+    );
+    socket.write_all(head.as_bytes()).await?;
+    socket.write_all(&vec![7; MIB / 2]).await?;
+    // Its beginning is in the bucket's hands before the media goes.
+    until("the output comes in", SOON, async || Ok((stack.stored()?.len() == 2).then_some(())))
+        .await?;
+    api.delete(&format!("/api/media/{id}")).await?.expect(204)?;
+    let source = "a source".len() as u64;
+    until("the deletion has looked", SOON, async || {
+        Ok((!stack.stored()?.contains(&source)).then_some(()))
+    })
+    .await?;
+    socket.write_all(&vec![7; MIB / 2]).await?;
+    let mut answer = Vec::new();
+    tokio::time::timeout(SOON, socket.read_to_end(&mut answer)).await??;
+    let answer = String::from_utf8_lossy(&answer);
+    assert!(answer.contains("409 Conflict") && answer.contains("stale_attempt"), "{answer}");
+    until("nothing is left", SOON, async || Ok(stack.stored()?.is_empty().then_some(()))).await
 }
 
 #[tokio::test]

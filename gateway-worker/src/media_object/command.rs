@@ -73,6 +73,12 @@ pub enum Command {
     },
     /// Replies a list of [`Delivery`].
     Deliveries,
+    /// Replies `null` while what the attempt stored is of use, because it runs or has made the media
+    /// ready; `stale_attempt` otherwise.
+    CheckStored {
+        /// The attempt.
+        attempt: u8,
+    },
     /// Send a webhook message again; replies `null`.
     Redeliver {
         /// The message.

@@ -98,6 +98,13 @@ impl Inner {
                 _ => Err(ProblemCode::StaleAttempt.into()),
             },
             Command::Deliveries => reply(&self.deliveries()?),
+            Command::CheckStored { attempt } => match self.record()?.media.state {
+                State::Transcoding { attempt: running, .. } if running.number == attempt => {
+                    Ok(Value::Null)
+                }
+                State::Ready { report, .. } if report.attempt == attempt => Ok(Value::Null),
+                _ => Err(ProblemCode::StaleAttempt.into()),
+            },
             Command::Redeliver { message } => {
                 self.redeliver(message)?;
                 self.after_change().await;

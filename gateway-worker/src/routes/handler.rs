@@ -4,6 +4,7 @@ use axum::{
     extract::Path,
     response::{IntoResponse, Response},
 };
+use futures_channel::oneshot;
 use futures_util::FutureExt;
 use http::{HeaderMap, StatusCode, request::Parts};
 use reelmill_shared::{
@@ -99,6 +100,25 @@ pub(super) async fn store(app: App, parts: Parts) -> ApiResult<Response> {
     super::upload::check_size(length, MAX_OUTPUT)?;
     tell(&app, media, Command::CheckAttempt { attempt }).await?;
 
+    // Goes on although the caller goes away, so that what became of it is looked at in any case.
+    let (sender, receiver) = oneshot::channel();
+    let storing = app.clone();
+    app.wait_until(async move {
+        let _ = sender.send(store_output(&storing, media, attempt, path, length).await);
+    });
+    let etag = format!("\"{}\"", receiver.await.map_err(ApiError::internal)??);
+    Ok((StatusCode::OK, [(http::header::ETAG, etag)]).into_response())
+}
+
+/// Stores an output and returns its entity tag. An attempt may end while its bytes come in, after
+/// a deletion has looked for objects to delete: what is stored then goes at once.
+async fn store_output(
+    app: &App,
+    media: MediaId,
+    attempt: u8,
+    path: OutputPath,
+    length: u64,
+) -> ApiResult<String> {
     let bucket = app.bucket()?;
     let metadata = HttpMetadata {
         content_type: Some(path.content_type().to_owned()),
@@ -108,20 +128,25 @@ pub(super) async fn store(app: App, parts: Parts) -> ApiResult<Response> {
     let key = ObjectKey::Output(media, attempt, path).to_string();
     let etag = match app.take_body().filter(|_| length > 0) {
         None => bucket
-            .put(key, Vec::new())
+            .put(&key, Vec::new())
             .http_metadata(metadata)
             .execute()
             .await?
             .map(|object| object.etag()),
         Some(body) => {
             let mut on_chunk = || async { Ok(()) }.boxed_local();
+            let key = key.clone();
             let upload =
                 Upload { key, body, length, metadata, only_new: false, on_chunk: &mut on_chunk };
             Some(store_body(&bucket, upload).await?.etag)
         }
     };
-    let etag = format!("\"{}\"", etag.unwrap_or_default());
-    Ok((StatusCode::OK, [(http::header::ETAG, etag)]).into_response())
+    let checked = tell(app, media, Command::CheckStored { attempt }).await;
+    if let Err(ApiError { code: ProblemCode::StaleAttempt, .. }) = checked {
+        bucket.delete(&key).await?;
+    }
+    checked?;
+    Ok(etag.unwrap_or_default())
 }
 
 /// Token and path, as they stand in the URL; see [`super::play`].
