@@ -100,13 +100,17 @@ test('the library shows the media with its poster, and deletes it', async (t) =>
   const { page, errors } = await open(t);
   const card = page.locator('.card').filter({ hasText: basename(file) }).first();
   await card.locator('img').waitFor();
+  const held = await holdBack(page, ['**/hls/*/*.m4s', '**/waveform/*.json', '**/storyboard.vtt']);
   await card.focus();
   await page.keyboard.press('Enter');
   await page.getByRole('region', { name: basename(file) }).waitFor();
   const id = await card.getAttribute('data-id');
+  await held.underWay();
   await page.getByRole('button', { name: 'Delete' }).click();
   await page.getByRole('dialog').getByRole('button', { name: 'Delete' }).click();
   await page.locator(`.card[data-id="${id}"]`).waitFor({ state: 'detached' });
+  // Their answer would be 404 now.
+  await held.givenUp();
   assert.deepEqual(errors, []);
 });
 
@@ -142,6 +146,30 @@ async function open(t, { signedIn = true } = {}) {
   await page.goto(signedIn ? `${base}/#key=${encodeURIComponent(key)}` : base);
   if (signedIn) await page.getByRole('heading', { name: 'Drop video or audio here' }).waitFor();
   return { page, errors };
+}
+
+/**
+ * Holds back the answers to whatever matches the patterns. `underWay` waits until one request of each
+ * is held, `givenUp` until the page has given up all of them.
+ */
+async function holdBack(page, patterns) {
+  const held = [];
+  const first = patterns.map(() => {
+    const seen = {};
+    seen.promise = new Promise((resolve) => (seen.resolve = resolve));
+    return seen;
+  });
+  for (const [at, pattern] of patterns.entries()) {
+    await page.route(pattern, (route) => {
+      const request = route.request();
+      held.push(page.waitForEvent('requestfailed', (failed) => failed === request));
+      first[at].resolve();
+    });
+  }
+  return {
+    underWay: () => Promise.all(first.map(({ promise }) => promise)),
+    givenUp: () => Promise.all(held),
+  };
 }
 
 /** Waits until `condition` holds in the page; a media that fails meanwhile fails the test at once. */
