@@ -55,6 +55,8 @@ pub struct Done {
 #[derive(Debug, Default)]
 struct Notes {
     metrics: Metrics,
+    /// Of the source, where the job does not know it.
+    source_sha256: Option<String>,
     log: Log,
     peak_memory: u64,
 }
@@ -132,6 +134,7 @@ impl Engine {
             media_id: spec.media_id,
             attempt: spec.attempt,
             outcome: outcome.unwrap_or_else(|error| Outcome::Failed { error }),
+            source_sha256: notes.source_sha256,
             metrics: notes.metrics,
         };
         Done { report, log: notes.log.text(), peak_memory: notes.peak_memory }
@@ -149,7 +152,8 @@ impl Engine {
         let storage = storage::open(&spec.output.base_url, self.local_files, &self.client)?;
         let storage = MeteredStorage::new(storage, self.config.limits.output_bytes);
         tracker.enter(Stage::Fetching);
-        self.bring_source(&spec.input, work, tracker).await?;
+        let sha256 = self.bring_source(&spec.input, work, tracker).await?;
+        notes.source_sha256 = sha256.filter(|_| spec.input.sha256.is_none());
         notes.metrics.fetch_seconds = started.elapsed().as_secs_f64();
         tracker.enter(Stage::Probing);
         let info = self.probe(work).await?;

@@ -46,7 +46,8 @@ impl Default for Options {
     }
 }
 
-/// Downloads `input` into a new file at `target`; `progress` is told the share that is there.
+/// Downloads `input` into a new file at `target` and gives its SHA-256, lower-case hexadecimal;
+/// `progress` is told the share that is there.
 ///
 /// # Errors
 /// `fetch_failed` when the source cannot be had in spite of retries, `source_mismatch` when it is
@@ -58,11 +59,11 @@ pub async fn fetch(
     target: &Path,
     options: Options,
     progress: &(dyn Fn(f32) + Sync),
-) -> Result<(), Failure> {
+) -> Result<String, Failure> {
     let file = tokio::fs::File::create_new(target).await.map_err(|error| unwritable(&error))?;
     file.set_len(input.size).await.map_err(|error| unwritable(&error))?;
     let done = Arc::new(AtomicU64::new(0));
-    let checksum = input.sha256.as_deref().map(|expected| Checksum::start(target, expected));
+    let checksum = Checksum::start(target);
     let starts = (0..input.size).step_by(usize::try_from(options.window).unwrap_or(usize::MAX));
     let mut windows = stream::iter(starts)
         .map(|start| {
@@ -86,7 +87,7 @@ pub async fn fetch(
     loop {
         tokio::select! {
             window = windows.try_next() => match window? {
-                Some(end) => checksum.iter().for_each(|checksum| checksum.reached(end)),
+                Some(end) => checksum.reached(end),
                 None => break,
             },
             _ = ticks.tick() => {
@@ -94,10 +95,7 @@ pub async fn fetch(
             }
         }
     }
-    match checksum {
-        Some(checksum) => checksum.verify().await,
-        None => Ok(()),
-    }
+    checksum.finish(input.sha256.as_deref()).await
 }
 
 fn unwritable(error: &std::io::Error) -> Failure {

@@ -222,6 +222,7 @@ mod tests {
             media_id,
             attempt,
             outcome: Outcome::Failed { error },
+            source_sha256: None,
             metrics: Default::default(),
         }
     }

@@ -29,6 +29,7 @@ impl Tracker {
             percent: 0.0,
             speed: None,
             eta_seconds: None,
+            bytes: None,
             playable: false,
         };
         Self { sender: watch::Sender::new(progress), encoding_since: Default::default() }
@@ -42,7 +43,7 @@ impl Tracker {
     /// Enters a stage.
     pub fn enter(&self, stage: Stage) {
         let percent = match stage {
-            Stage::Queued | Stage::Fetching => FETCHING,
+            Stage::Queued | Stage::Downloading | Stage::Fetching => FETCHING,
             Stage::Probing | Stage::Encoding => ENCODING,
             Stage::Publishing => PUBLISHING,
         };
@@ -56,6 +57,13 @@ impl Tracker {
                 (progress.speed, progress.eta_seconds) = (None, None);
             }
         });
+    }
+
+    /// A job that only downloads has brought so many bytes, of so many if that is known.
+    pub fn downloaded(&self, bytes: u64, of: Option<u64>) {
+        self.sender.send_modify(|progress| progress.bytes = Some(bytes));
+        let share = of.map_or(0.0, |all| bytes as f32 / all.max(1) as f32);
+        self.advance(100.0 * share.clamp(0.0, 1.0));
     }
 
     /// So much of the source is here, 0 to 1.
@@ -86,6 +94,22 @@ impl Tracker {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_download_of_unknown_length_tells_its_bytes() {
+        let media = "med_0192f0c1a2b37c4d8e9fa0b1c2d3e4f5".parse().expect("an id");
+        let tracker = Tracker::new(media, 1);
+        let told = || {
+            let progress = tracker.subscribe().borrow().clone();
+            (progress.bytes, progress.percent)
+        };
+        tracker.enter(Stage::Downloading);
+        assert_eq!(told(), (None, 0.0));
+        tracker.downloaded(5000, None);
+        assert_eq!(told(), (Some(5000), 0.0));
+        tracker.downloaded(6000, Some(8000));
+        assert_eq!(told(), (Some(6000), 75.0));
+    }
 
     #[tokio::test]
     async fn percent_never_falls() {

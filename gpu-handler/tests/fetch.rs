@@ -34,7 +34,7 @@ fn content() -> Vec<u8> {
     (0..SIZE).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect()
 }
 
-fn sha256(bytes: &[u8]) -> String {
+fn sha256_of(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
@@ -111,8 +111,10 @@ async fn download(manner: Manner, window: u64, sha256: Option<String>) -> Result
     let backoff =
         ExponentialBuilder::default().with_min_delay(Duration::from_millis(1)).with_max_times(3);
     let options = Options { window, parallel: 4, backoff };
-    fetch(&client().expect("a client"), &input, &target, options, &|_| ()).await?;
-    Ok(std::fs::read(target).expect("the file"))
+    let told = fetch(&client().expect("a client"), &input, &target, options, &|_| ()).await?;
+    let got = std::fs::read(target).expect("the file");
+    assert_eq!(told, sha256_of(&got), "told, whether it was expected or not");
+    Ok(got)
 }
 
 #[rstest]
@@ -122,7 +124,7 @@ async fn download(manner: Manner, window: u64, sha256: Option<String>) -> Result
 #[case(Manner::BusyOnce)]
 #[tokio::test]
 async fn comes_whole_in_spite_of(#[case] manner: Manner) {
-    let got = download(manner, WINDOW, Some(sha256(&content()))).await.expect("fetched");
+    let got = download(manner, WINDOW, Some(sha256_of(&content()))).await.expect("fetched");
     assert!(got == content(), "the bytes differ");
 }
 
@@ -154,7 +156,7 @@ async fn fails_for_its_reason(#[case] manner: Manner, #[case] code: FailureCode)
 #[tokio::test]
 async fn compares_the_checksum() {
     let failure =
-        download(Manner::Good, WINDOW, Some(sha256(b"other"))).await.expect_err("refused");
+        download(Manner::Good, WINDOW, Some(sha256_of(b"other"))).await.expect_err("refused");
     assert_eq!(failure.code, FailureCode::SourceMismatch);
 }
 

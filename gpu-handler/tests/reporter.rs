@@ -80,6 +80,7 @@ fn report() -> JobReport {
         media_id: "med_0192f0c1a2b37c4d8e9fa0b1c2d3e4f5".parse().expect("an id"),
         attempt: 1,
         outcome: Outcome::Failed { error: Failure::new(FailureCode::CorruptMedia, "damaged") },
+        source_sha256: None,
         metrics: Metrics::default(),
     }
 }

@@ -214,7 +214,7 @@ impl Media {
 
     fn while_transcoding(
         mut self,
-        source: Source,
+        mut source: Source,
         mut attempt: Attempt,
         event: Event,
         now: Timestamp,
@@ -246,13 +246,17 @@ impl Media {
                 }
                 self.state = State::Transcoding { source, attempt };
             }
-            Event::Reported(report) if report.attempt == running => match report.outcome {
-                Outcome::Completed { .. } => {
-                    self.state = State::Ready { source, report };
-                    effects.push(self.announce(Announcement::Ready));
+            Event::Reported(report) if report.attempt == running => {
+                // What the handler has read it knows, even if it could make nothing of it.
+                source.sha256 = source.sha256.or_else(|| report.source_sha256.clone());
+                match report.outcome {
+                    Outcome::Completed { .. } => {
+                        self.state = State::Ready { source, report };
+                        effects.push(self.announce(Announcement::Ready));
+                    }
+                    Outcome::Failed { error } => effects = self.attempt_failed(source, error),
                 }
-                Outcome::Failed { error } => effects = self.attempt_failed(source, error),
-            },
+            }
             Event::DispatchFailed { attempt: number, message } if number == running => {
                 effects =
                     self.attempt_failed(source, Failure::new(FailureCode::DispatchFailed, message));

@@ -178,6 +178,7 @@ impl Job {
             percent,
             speed: Some(2.0),
             eta_seconds: Some(10.0),
+            bytes: None,
             playable,
         }
     }
@@ -201,6 +202,7 @@ impl Job {
             media_id: self.spec.media_id,
             attempt: self.spec.attempt,
             outcome,
+            source_sha256: None,
             metrics: Metrics::default(),
         }
     }

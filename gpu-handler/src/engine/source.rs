@@ -14,13 +14,13 @@ use crate::{
 pub(super) const NAME: &str = "source";
 
 impl Engine {
-    /// Puts the source at [`NAME`] below `work`.
+    /// Puts the source at [`NAME`] below `work`, and tells its SHA-256 where it was read on the way.
     pub(super) async fn bring_source(
         &self,
         input: &Input,
         work: &Path,
         tracker: &Tracker,
-    ) -> Result<(), Failure> {
+    ) -> Result<Option<String>, Failure> {
         if input.size == 0 {
             return Err(Failure::new(FailureCode::UnsupportedMedia, "the source is empty"));
         }
@@ -32,10 +32,11 @@ impl Engine {
         workplace::check_room(work, input.size)?;
         let target = work.join(NAME);
         if input.url.scheme() == "file" {
-            return link(input, &target);
+            return link(input, &target).map(|()| None);
         }
         fetch(&self.client, input, &target, Options::default(), &|share| tracker.fetched(share))
             .await
+            .map(Some)
     }
 }
 

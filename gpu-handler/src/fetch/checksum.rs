@@ -17,33 +17,32 @@ use super::unwritable;
 pub(super) struct Checksum {
     reached: Sender<u64>,
     digest: JoinHandle<std::io::Result<String>>,
-    expected: String,
 }
 
 impl Checksum {
     /// Begins with the file at `path`, which exists.
-    pub(super) fn start(path: &Path, expected: &str) -> Self {
+    pub(super) fn start(path: &Path) -> Self {
         let (reached, receiver) = channel();
         let path = path.to_owned();
         let digest = tokio::task::spawn_blocking(move || hash(path, &receiver));
-        Self { reached, digest, expected: expected.to_ascii_lowercase() }
+        Self { reached, digest }
     }
 
     /// Everything before `offset` is there.
     pub(super) fn reached(&self, offset: u64) {
-        // If the thread is gone it had an error, which `verify` brings.
+        // If the thread is gone it had an error, which `finish` brings.
         let _ = self.reached.send(offset);
     }
 
-    /// Waits for the hash of everything and compares it.
-    pub(super) async fn verify(self) -> Result<(), Failure> {
+    /// Waits for the hash of everything, and compares it with the one that is expected, if any.
+    pub(super) async fn finish(self, expected: Option<&str>) -> Result<String, Failure> {
         drop(self.reached);
         let digest = match self.digest.await {
             Ok(digest) => digest.map_err(|error| unwritable(&error))?,
             Err(_) => return Err(super::crashed()),
         };
-        if digest == self.expected {
-            Ok(())
+        if expected.is_none_or(|expected| expected.eq_ignore_ascii_case(&digest)) {
+            Ok(digest)
         } else {
             let message = "the source does not match its checksum";
             Err(Failure::new(FailureCode::SourceMismatch, message))

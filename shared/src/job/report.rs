@@ -14,7 +14,9 @@ use crate::{id::MediaId, object_key::OutputPath};
 pub enum Stage {
     /// Waiting for a free slot of the handler.
     Queued,
-    /// Downloading the source.
+    /// Bringing the source from its own URL to the gateway.
+    Downloading,
+    /// Getting the stored source.
     Fetching,
     /// Reading what the source contains.
     Probing,
@@ -42,6 +44,9 @@ pub struct Progress {
     /// Estimated seconds until the job is done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub eta_seconds: Option<f32>,
+    /// Bytes that a download has brought so far: all that can be told where the length is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<u64>,
     /// Whether `hls/main.m3u8` and a first segment of every rendition are stored.
     #[serde(default)]
     pub playable: bool,
@@ -58,6 +63,10 @@ pub struct JobReport {
     /// How it ended, and with what.
     #[serde(flatten)]
     pub outcome: Outcome,
+    /// SHA-256 of the source, lower-case hexadecimal, where the job did not name it and the handler
+    /// has read it all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_sha256: Option<String>,
     /// What it cost.
     #[serde(default)]
     pub metrics: Metrics,

@@ -41,6 +41,10 @@ fn progress_is_pinned() {
         "mediaId": MEDIA, "attempt": 1, "stage": "encoding", "percent": 41.5, "speed": 3.25,
         "etaSeconds": 12.0, "playable": true,
     }));
+    round_trip::<Progress>(json!({
+        "mediaId": MEDIA, "attempt": 1, "stage": "downloading", "percent": 41.5, "bytes": 7608204,
+        "playable": false,
+    }));
 }
 
 #[test]
@@ -62,6 +66,7 @@ fn reports_are_pinned() {
             "renditions": [720, 480, 360], "audioTracks": 1, "subtitleTracks": 0,
             "waveformZooms": [256, 16384], "encoder": "libx264", "warnings": ["The source is cut off."],
         },
+        "sourceSha256": "ca97",
         "metrics": metrics.clone(),
     }));
     let failed: JobReport = round_trip(json!({

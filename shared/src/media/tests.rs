@@ -32,13 +32,16 @@ fn progress(attempt: u8, percent: f32, playable: bool) -> Event {
         percent,
         speed: None,
         eta_seconds: None,
+        bytes: None,
         playable,
     })
 }
 
 fn report(attempt: u8, outcome: Outcome) -> Event {
     let media_id = MediaId::derived(&["test"]);
-    Event::Reported(Box::new(JobReport { media_id, attempt, outcome, metrics: Metrics::default() }))
+    let metrics = Metrics::default();
+    let report = JobReport { media_id, attempt, outcome, source_sha256: None, metrics };
+    Event::Reported(Box::new(report))
 }
 
 fn completed(attempt: u8) -> Event {
@@ -171,6 +174,35 @@ fn progress_that_was_overtaken_takes_nothing_back() {
     let State::Transcoding { attempt, .. } = &media.state else { panic!("{:?}", media.state) };
     assert_eq!(attempt.progress.as_ref().map(|progress| progress.percent), Some(50.0));
     assert_eq!(media.playable_attempt(), Some(1));
+}
+
+#[test]
+fn a_digest_that_was_not_known_comes_with_the_report() {
+    let digest = |source: Source, outcome: Outcome| {
+        let media = after([Event::SourceStored(source), Event::Dispatched]);
+        let report = JobReport {
+            media_id: media.id,
+            attempt: 1,
+            outcome,
+            source_sha256: Some("7".repeat(64)),
+            metrics: Metrics::default(),
+        };
+        let (media, _) =
+            media.apply(Event::Reported(Box::new(report)), at(2), TIMING).expect("a report");
+        match media.state {
+            State::Ready { source, .. } | State::Failed { source: Some(source), .. } => {
+                source.sha256
+            }
+            other => panic!("{other:?}"),
+        }
+    };
+    let ready = || Outcome::Completed { outputs: Default::default(), summary: Summary::default() };
+    let broken =
+        || Outcome::Failed { error: Failure::new(FailureCode::CorruptMedia, "It is damaged.") };
+    let unknown = || Source { sha256: None, ..source() };
+    assert_eq!(digest(unknown(), ready()), Some("7".repeat(64)));
+    assert_eq!(digest(unknown(), broken()), Some("7".repeat(64)));
+    assert_eq!(digest(source(), ready()), source().sha256, "what is known stays");
 }
 
 #[test]

@@ -83,6 +83,7 @@ fn failed(spec: &JobSpec, error: Failure) -> Done {
         media_id: spec.media_id,
         attempt: spec.attempt,
         outcome: Outcome::Failed { error },
+        source_sha256: None,
         metrics: Metrics::default(),
     };
     Done { report, log: String::new(), peak_memory: 0 }
