@@ -6,6 +6,7 @@ use reelmill_shared::{
     id::{KeyId, MediaId},
     problem::ProblemCode,
     secret::constant_time_eq,
+    tier::Tier,
     token::Grant,
 };
 use serde::Deserialize;
@@ -28,8 +29,8 @@ const MAX_KEY: usize = 256;
 pub enum Caller {
     /// The deployment's root key.
     Root,
-    /// A key that the root key made.
-    Key(KeyId),
+    /// A key that the root key made, and its tier.
+    Key(KeyId, Tier),
 }
 
 impl Caller {
@@ -37,7 +38,15 @@ impl Caller {
     pub fn name(self) -> String {
         match self {
             Self::Root => "root".to_owned(),
-            Self::Key(id) => id.to_string(),
+            Self::Key(id, _) => id.to_string(),
+        }
+    }
+
+    /// How much the caller may upload.
+    pub const fn tier(self) -> Tier {
+        match self {
+            Self::Root => Tier::Unlimited,
+            Self::Key(_, tier) => tier,
         }
     }
 
@@ -45,7 +54,7 @@ impl Caller {
     pub fn require_root(self) -> ApiResult<()> {
         match self {
             Self::Root => Ok(()),
-            Self::Key(_) => Err(ApiError::new(
+            Self::Key(..) => Err(ApiError::new(
                 ProblemCode::Forbidden,
                 "Keys are managed with the deployment's root key.",
             )),
@@ -69,13 +78,13 @@ async fn authenticate(app: &App, headers: &HeaderMap) -> ApiResult<Caller> {
         return Ok(Caller::Root);
     }
     let id = key_id(key).ok_or(ProblemCode::Unauthorized)?;
-    let stored = stored_digest(&app.database()?, id).await?;
+    let stored = stored_key(&app.database()?, id).await?;
     // Compared even where there is no such key, so that ids cannot be told apart by time.
-    let expected = stored.unwrap_or_default();
-    if constant_time_eq(&digest, &expected) && stored.is_some() {
-        Ok(Caller::Key(id))
-    } else {
-        Err(ProblemCode::Unauthorized.into())
+    let (expected, tier) = stored.unzip();
+    let same = constant_time_eq(&digest, &expected.unwrap_or_default());
+    match tier.filter(|_| same) {
+        Some(tier) => Ok(Caller::Key(id, tier)),
+        None => Err(ProblemCode::Unauthorized.into()),
     }
 }
 
@@ -99,15 +108,17 @@ pub fn mint_key(id: KeyId, secret: &[u8; 32]) -> (String, [u8; 32]) {
     (key, digest)
 }
 
-async fn stored_digest(database: &D1Database, id: KeyId) -> ApiResult<Option<[u8; 32]>> {
+/// A key's digest and tier.
+async fn stored_key(database: &D1Database, id: KeyId) -> ApiResult<Option<([u8; 32], Tier)>> {
     #[derive(Deserialize)]
     struct Row {
         sha256: String,
+        tier: String,
     }
     let id = id.to_string();
-    let statement = database.prepare("SELECT sha256 FROM api_keys WHERE id = ?1");
+    let statement = database.prepare("SELECT sha256, tier FROM api_keys WHERE id = ?1");
     let row: Option<Row> = statement.bind_refs(&[D1Type::Text(&id)])?.first(None).await?;
-    Ok(row.and_then(|row| hex::decode(&row.sha256)))
+    Ok(row.and_then(|row| Some((hex::decode(&row.sha256)?, Tier::named(&row.tier)?))))
 }
 
 /// Lets the bearer of a `?token=` with `grant` for `media` pass, or else a caller with a key.

@@ -9,7 +9,9 @@
 //! | `HANDLER_WEBHOOK_SECRET` (secret) | `whsec_…`, one or more: what the handler signs its reports with |
 //! | `TOKEN_KEYS` (secret) | `<id>:<base64 of 32 bytes>`, comma-separated, the signing key first |
 //! | `ROOT_KEY_SHA256` (secret) | SHA-256 of the root API key, hexadecimal |
-//! | `MAX_UPLOAD_BYTES` | largest source, 5 GiB by default |
+//! | `MAX_UPLOAD_BYTES` | largest source, 1 TiB by default |
+//! | `TIER_MAX_UPLOAD_BYTES` | largest source of a tier's keys: `free=524288000,standard=21474836480` by default |
+//! | `MAX_BODY_BYTES` | largest body that Cloudflare lets through to the Worker: 100 MiB on Free and Pro plans, which is the default |
 //! | `UPLOAD_TTL_SECONDS` | how long a media waits for its source, a day by default |
 //! | `LEASE_SECONDS` | after how long a silent attempt counts as lost, 60 by default |
 //! | `ALLOW_PRIVATE_WEBHOOKS` | `true` for local development: webhooks may go to `http:` and private addresses |
@@ -17,7 +19,9 @@
 use std::rc::Rc;
 
 use jiff::SignedDuration;
-use reelmill_shared::{media::Timing, secret::Secret, token::KeyRing, webhook::WebhookSecrets};
+use reelmill_shared::{
+    media::Timing, secret::Secret, tier::TierLimits, token::KeyRing, webhook::WebhookSecrets,
+};
 use url::Url;
 use worker::Env;
 
@@ -36,8 +40,10 @@ pub struct Config {
     pub tokens: KeyRing,
     /// SHA-256 of the root API key.
     pub root_key_sha256: [u8; 32],
-    /// Largest source in bytes.
-    pub max_upload: u64,
+    /// Largest source of each tier, the deployment's own limit included.
+    pub tiers: TierLimits,
+    /// Largest body that reaches us, in bytes.
+    pub max_body: u64,
     /// The times that govern a media.
     pub timing: Timing,
     /// Whether webhooks may go to `http:` URLs and private addresses.
@@ -98,6 +104,7 @@ impl Config {
                 .ok_or_else(|| ConfigError::new(name, "must be an http(s) URL"))
         };
 
+        let max_upload = number("MAX_UPLOAD_BYTES", 1 << 40, 5 << 40)?;
         let seconds = |value: u64| SignedDuration::from_secs(value.cast_signed());
         Ok(Self {
             public_url: optional("PUBLIC_URL")
@@ -115,7 +122,14 @@ impl Config {
             root_key_sha256: crate::hex::decode(&required("ROOT_KEY_SHA256")?).ok_or_else(
                 || ConfigError::new("ROOT_KEY_SHA256", "must be 64 hexadecimal digits"),
             )?,
-            max_upload: number("MAX_UPLOAD_BYTES", 5 << 30, 5 << 40)?,
+            tiers: match optional("TIER_MAX_UPLOAD_BYTES") {
+                None => TierLimits::new(max_upload),
+                Some(text) => TierLimits::parse(&text, max_upload).map_err(|error| {
+                    ConfigError::new("TIER_MAX_UPLOAD_BYTES", error.to_string())
+                })?,
+            },
+            // R2 takes no more in one piece.
+            max_body: number("MAX_BODY_BYTES", 100 << 20, 5 << 30)?,
             timing: Timing {
                 upload: seconds(number("UPLOAD_TTL_SECONDS", 86_400, 7 * 86_400)?),
                 lease: seconds(number("LEASE_SECONDS", 60, 3600)?),
@@ -128,6 +142,7 @@ impl Config {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use reelmill_shared::tier::Tier;
     use rstest::rstest;
 
     const COMPLETE: &[(&str, &str)] = &[
@@ -151,7 +166,8 @@ mod tests {
     fn has_defaults() {
         let config = read("", None).expect("complete");
         assert_eq!(config.handler_url, "http://127.0.0.1:8788/v2/local");
-        assert_eq!((config.max_upload, config.timing.lease.as_secs()), (5 << 30, 60));
+        assert_eq!((config.max_body, config.timing.lease.as_secs()), (104_857_600, 60));
+        assert_eq!(config.tiers.of(Tier::Unlimited), 1 << 40);
         assert!(config.public_url.is_none() && !config.allow_private_webhooks);
     }
 
@@ -159,6 +175,11 @@ mod tests {
     #[case("HANDLER_URL", None, "HANDLER_URL is missing")]
     #[case("HANDLER_URL", Some("ftp://x"), "HANDLER_URL must be an http(s) URL")]
     #[case("ROOT_KEY_SHA256", Some("abc"), "ROOT_KEY_SHA256 must be 64 hexadecimal digits")]
+    #[case(
+        "TIER_MAX_UPLOAD_BYTES",
+        Some("gold=1"),
+        "TIER_MAX_UPLOAD_BYTES must read `free=<bytes>,standard=<bytes>`, each at most once and at least 1"
+    )]
     #[case("LEASE_SECONDS", Some("0"), "LEASE_SECONDS must be a whole number from 1 to 3600")]
     #[case(
         "ALLOW_PRIVATE_WEBHOOKS",

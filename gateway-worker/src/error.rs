@@ -13,6 +13,8 @@ use reelmill_shared::{
     webhook::VerifyError,
 };
 
+use url::Url;
+
 use crate::config::ConfigError;
 
 /// A problem on its way to the caller.
@@ -24,6 +26,8 @@ pub struct ApiError {
     pub detail: String,
     /// `Content-Range` of a 416: the object's size in bytes.
     pub size: Option<u64>,
+    /// Where the bytes of a 413 can be uploaded piece by piece.
+    pub resumable: Option<Box<Url>>,
 }
 
 /// What every route returns.
@@ -32,7 +36,7 @@ pub type ApiResult<T = Response> = Result<T, ApiError>;
 impl ApiError {
     /// A problem with its detail.
     pub fn new(code: ProblemCode, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into(), size: None }
+        Self { code, detail: detail.into(), size: None, resumable: None }
     }
 
     /// [`ProblemCode::InvalidRequest`] with its detail.
@@ -54,13 +58,27 @@ impl ApiError {
         Self { size: Some(size), ..ProblemCode::RangeNotSatisfiable.into() }
     }
 
+    /// [`ProblemCode::BodyTooLarge`] for a body of more than `limit` bytes, whose bytes can be
+    /// uploaded piece by piece at `resumable`.
+    pub fn beyond_body(limit: u64, resumable: Url) -> Self {
+        let detail = format!(
+            "The body may have at most {limit} bytes. Upload larger files piece by piece, with \
+             tus 1.0, at /api/uploads."
+        );
+        Self {
+            resumable: Some(Box::new(resumable)),
+            ..Self::new(ProblemCode::BodyTooLarge, detail)
+        }
+    }
+
     /// The body.
     pub fn problem(&self) -> Problem {
-        if self.detail.is_empty() {
+        let problem = if self.detail.is_empty() {
             self.code.into()
         } else {
             Problem::new(self.code, self.detail.as_str())
-        }
+        };
+        Problem { resumable: self.resumable.as_deref().map(Url::to_string), ..problem }
     }
 }
 
@@ -151,6 +169,15 @@ mod tests {
         assert_eq!(response.headers()["content-type"], "application/problem+json");
         assert_eq!(response.headers()["content-range"], "bytes */1000");
         assert_eq!(response.headers()["cache-control"], "no-store");
+    }
+
+    #[test]
+    fn a_body_that_is_too_large_is_told_where_to_go() {
+        let url = "https://media.example/api/uploads".parse().expect("a URL");
+        let problem = ApiError::beyond_body(100, url).problem();
+        assert_eq!((problem.status, problem.code), (413, "body_too_large"));
+        assert!(problem.detail.contains("/api/uploads") && problem.detail.contains("100 bytes"));
+        assert_eq!(problem.resumable.as_deref(), Some("https://media.example/api/uploads"));
     }
 
     #[test]

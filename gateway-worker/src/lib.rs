@@ -8,6 +8,7 @@
 //! * [`dispatch`]: the client of the handler's API; [`outgoing`]: every request that we send.
 //! * [`objects`] and [`store_stream`]: bytes out of and into R2.
 //! * [`catalogue`] and [`endpoints`]: what is in D1. [`auth`]: who may.
+//! * [`size`]: what is too large, and where else it can go.
 //! * [`config`], [`error`], [`view`]: the environment, the problems, the public JSON.
 
 pub mod app;
@@ -27,6 +28,7 @@ pub mod outgoing;
 pub mod range;
 pub mod retry_after;
 pub mod routes;
+pub mod size;
 pub mod store_stream;
 pub mod view;
 pub mod webhook_url;

@@ -72,11 +72,11 @@ impl Inner {
     /// Applies an event and stores what follows, in one transaction.
     fn apply(&self, event: Event) -> ApiResult<Record> {
         let (now, timing) = (clock::now(), self.config()?.timing);
-        let Record { media, origin } = self.record()?;
+        let Record { media, origin, max_bytes } = self.record()?;
         let failed = failure_before_retry(&media, &event, now, timing);
         let (media, effects) = media.apply(event, now, timing)?;
-        let failed = failed.map(|media| Record { media, origin: origin.clone() });
-        let record = Record { media, origin };
+        let failed = failed.map(|media| Record { media, origin: origin.clone(), max_bytes });
+        let record = Record { media, origin, max_bytes };
         self.store.update(&record)?;
         self.follow(&record, failed.as_ref(), &effects, now)?;
         Ok(record)

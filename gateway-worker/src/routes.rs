@@ -5,6 +5,7 @@ mod events;
 mod handler;
 mod health;
 mod keys;
+mod limits;
 mod media;
 mod play;
 mod playback;
@@ -34,6 +35,7 @@ pub fn table() -> Router {
         .route("/api/media/{id}/events", known(get(events::open)))
         .route("/api/media/{id}/deliveries", known(get(deliveries::list)))
         .route("/api/media/{id}/deliveries/{message}/redeliver", known(post(deliveries::redeliver)))
+        .route("/api/limits", known(get(limits::show)))
         .route("/api/webhooks", known(post(webhooks::create).get(webhooks::list)))
         .route("/api/webhooks/{id}", known(get(webhooks::show).delete(webhooks::delete)))
         .route("/api/webhooks/{id}/rotate", known(post(webhooks::rotate)))

@@ -1,11 +1,11 @@
 //! Streaming a request's body into R2 in constant memory.
 //!
-//! R2 wants to know the length beforehand, so the body goes through a `FixedLengthStream`. The
-//! bytes never enter wasm: they are read into one JavaScript buffer, over and over, and from there
+//! R2 wants to know the length beforehand, so the body goes through a `FixedLengthStream`. But for
+//! the first few, the bytes never enter wasm: they are read into one JavaScript buffer, over and over, and from there
 //! written to R2 and to the runtime's own `DigestStream`.
 
 use futures_util::future::{LocalBoxFuture, join};
-use reelmill_shared::problem::ProblemCode;
+use reelmill_shared::{problem::ProblemCode, sniff::SNIFFED_BYTES};
 use web_sys::{
     ReadableStream, ReadableStreamByobReader, ReadableStreamGetReaderOptions,
     ReadableStreamReaderMode, WritableStreamDefaultWriter,
@@ -49,6 +49,8 @@ pub struct Stored {
     pub etag: String,
     /// SHA-256 of the bytes.
     pub sha256: [u8; 32],
+    /// The first [`SNIFFED_BYTES`], or as many as there are.
+    pub first: Vec<u8>,
 }
 
 /// Stores a body. Whatever fails, R2 keeps either the whole object or none.
@@ -69,8 +71,9 @@ pub async fn store(bucket: &Bucket, upload: Upload<'_>) -> ApiResult<Stored> {
     mode.set_mode(ReadableStreamReaderMode::Byob);
     let reader: ReadableStreamByobReader = body.get_reader_with_options(&mode).unchecked_into();
 
+    let mut first = Vec::new();
     let pump = async {
-        let pumped = pump(&reader, &writer, &hasher, on_chunk).await;
+        let pumped = pump(&reader, &writer, &hasher, on_chunk, &mut first).await;
         if pumped.is_err() {
             let _ = reader.cancel();
             // Makes the put fail, so that nothing is stored.
@@ -84,7 +87,7 @@ pub async fn store(bucket: &Bucket, upload: Upload<'_>) -> ApiResult<Stored> {
     let object: Object = put?.ok_or(ProblemCode::UploadInProgress)?;
     let mut sha256 = [0; 32];
     digest.digest().await?.copy_to(&mut sha256);
-    Ok(Stored { etag: object.etag(), sha256 })
+    Ok(Stored { etag: object.etag(), sha256, first })
 }
 
 async fn pump(
@@ -92,6 +95,7 @@ async fn pump(
     writer: &WritableStreamDefaultWriter,
     hasher: &WritableStreamDefaultWriter,
     on_chunk: &mut dyn FnMut() -> LocalBoxFuture<'static, ApiResult<()>>,
+    first: &mut Vec<u8>,
 ) -> ApiResult<()> {
     // A sender who goes away, sends less than declared or more: all show as a failing stream.
     let short = |_: JsValue| ApiError::from(ProblemCode::LengthMismatch);
@@ -104,6 +108,11 @@ async fn pump(
         }
         let value = Reflect::get(&read, &JsValue::from_str("value")).map_err(js)?;
         let chunk: Uint8Array = value.dyn_into().map_err(js)?;
+        let wanted = SNIFFED_BYTES.saturating_sub(first.len());
+        if wanted > 0 {
+            let wanted = u32::try_from(wanted).unwrap_or(u32::MAX).min(chunk.length());
+            first.extend(chunk.subarray(0, wanted).to_vec());
+        }
         // Both are done with the bytes once their promises resolve.
         let written = JsFuture::from(writer.write_with_chunk(&chunk));
         let hashed = JsFuture::from(hasher.write_with_chunk(&chunk));

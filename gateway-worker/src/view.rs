@@ -20,6 +20,14 @@ pub struct Record {
     pub media: Media,
     /// Origin of the gateway as its creator reached it, or as configured; ends in `/`.
     pub origin: Url,
+    /// Largest source that the media takes, in bytes: its creator's limit when it was created.
+    #[serde(default = "no_limit")]
+    pub max_bytes: u64,
+}
+
+/// The limit of media from before there were limits of their own.
+const fn no_limit() -> u64 {
+    u64::MAX
 }
 
 /// The public JSON of a media.
@@ -77,6 +85,7 @@ struct ProgressView {
 #[derive(Debug, Serialize)]
 struct UploadView {
     put: PutView,
+    tus: TusView,
 }
 
 #[derive(Debug, Serialize)]
@@ -87,13 +96,22 @@ struct PutView {
     expires_at: Timestamp,
 }
 
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct TusView {
+    url: Url,
+    expires_at: Timestamp,
+}
+
 impl Record {
     /// The media for its owner: with the capability URLs for uploading and watching.
     pub fn for_owner(&self, tokens: &KeyRing, now: Timestamp) -> MediaView<'_> {
         let mut view = self.for_others();
         if let State::Uploading { expires_at } = self.media.state {
             let url = self.link("source", tokens, Grant::Upload, expires_at);
-            view.upload = Some(UploadView { put: PutView { method: "PUT", url, expires_at } });
+            let put = PutView { method: "PUT", url, expires_at };
+            let tus = TusView { url: self.tus_url(tokens), expires_at };
+            view.upload = Some(UploadView { put, tus });
         }
         view.events = Some(self.link("events", tokens, Grant::Watch, now + WATCH_FOR));
         view
@@ -137,6 +155,19 @@ impl Record {
             error,
             upload: None,
             events: None,
+        }
+    }
+
+    /// Where an upload of the source is created with tus: bound to this media while it waits for
+    /// its source.
+    pub fn tus_url(&self, tokens: &KeyRing) -> Url {
+        match self.media.state {
+            State::Uploading { expires_at } => {
+                let (media, grant) = (self.media.id, Grant::Upload);
+                let token = tokens.sign(&Token { media, grant, expires_at, viewer: None });
+                self.url(&format!("api/uploads?token={token}"))
+            }
+            _ => self.url("api/uploads"),
         }
     }
 
@@ -194,7 +225,8 @@ mod tests {
             Timestamp::from_second(1_800_000_000).expect("a time"),
             timing(),
         );
-        Record { media, origin: "https://media.example/".parse().expect("a URL") }
+        let origin = "https://media.example/".parse().expect("a URL");
+        Record { media, origin, max_bytes: 1000 }
     }
 
     fn timing() -> Timing {
@@ -240,6 +272,10 @@ mod tests {
         );
         let token = tokens.verify(token, record.media.created_at).expect("valid");
         assert_eq!((token.grant, token.media), (Grant::Upload, record.media.id));
+        let tus = view["upload"]["tus"]["url"].as_str().expect("a URL");
+        let (path, token) = tus.split_once("?token=").expect("a token");
+        assert_eq!(path, "https://media.example/api/uploads");
+        assert!(tokens.verify(token, record.media.created_at).is_ok());
         assert!(view["events"].as_str().expect("a URL").contains("/events?token="));
     }
 

@@ -28,6 +28,8 @@ pub enum Command {
         details: Details,
         /// Origin of its URLs.
         origin: Url,
+        /// Largest source that it takes, in bytes.
+        max_bytes: u64,
         /// Digest of the request: a repetition must have the same.
         fingerprint: String,
     },
@@ -71,14 +73,14 @@ pub enum Command {
         /// The attempt.
         attempt: u8,
     },
-    /// Replies a list of [`Delivery`].
-    Deliveries,
     /// Replies `null` while what the attempt stored is of use, because it runs or has made the media
     /// ready; `stale_attempt` otherwise.
     CheckStored {
         /// The attempt.
         attempt: u8,
     },
+    /// Replies a list of [`Delivery`].
+    Deliveries,
     /// Send a webhook message again; replies `null`.
     Redeliver {
         /// The message.

@@ -20,6 +20,7 @@ use crate::{
     clock,
     error::{ApiError, ApiResult},
     hex,
+    size::check_size,
     view::Record,
 };
 
@@ -33,12 +34,12 @@ impl Inner {
     /// Carries out a command and returns its reply.
     pub(super) async fn execute(self: &Rc<Self>, command: Command) -> ApiResult<Value> {
         match command {
-            Command::Create { id, details, origin, fingerprint } => {
+            Command::Create { id, details, origin, max_bytes, fingerprint } => {
                 let (created, now) = (self.store.record()?, clock::now());
                 let fresh = created.is_none();
                 let record = match created {
                     Some(record) => self.same_request(record, &fingerprint)?,
-                    None => self.create(id, details, origin, &fingerprint, now)?,
+                    None => self.create(id, details, origin, max_bytes, &fingerprint, now)?,
                 };
                 if fresh {
                     self.after_change().await;
@@ -97,7 +98,6 @@ impl Inner {
                 }
                 _ => Err(ProblemCode::StaleAttempt.into()),
             },
-            Command::Deliveries => reply(&self.deliveries()?),
             Command::CheckStored { attempt } => match self.record()?.media.state {
                 State::Transcoding { attempt: running, .. } if running.number == attempt => {
                     Ok(Value::Null)
@@ -105,6 +105,7 @@ impl Inner {
                 State::Ready { report, .. } if report.attempt == attempt => Ok(Value::Null),
                 _ => Err(ProblemCode::StaleAttempt.into()),
             },
+            Command::Deliveries => reply(&self.deliveries()?),
             Command::Redeliver { message } => {
                 self.redeliver(message)?;
                 self.after_change().await;
@@ -124,11 +125,12 @@ impl Inner {
         id: reelmill_shared::id::MediaId,
         details: Details,
         origin: Url,
+        max_bytes: u64,
         fingerprint: &str,
         now: Timestamp,
     ) -> ApiResult<Record> {
         let (media, effects) = Media::create(id, details, now, self.config()?.timing);
-        let record = Record { media, origin };
+        let record = Record { media, origin, max_bytes };
         self.store.insert(&record, fingerprint)?;
         self.follow(&record, None, &effects, now)?;
         Ok(record)
@@ -164,6 +166,7 @@ impl Inner {
                 "The time for uploading is over.",
             ));
         }
+        check_size(size, record.max_bytes)?;
         if let Some(declared) = record.media.details.size.filter(|declared| *declared != size) {
             return Err(ApiError::new(
                 ProblemCode::LengthMismatch,

@@ -18,12 +18,12 @@ use reelmill_shared::{
 use serde::de::DeserializeOwned;
 use worker::HttpMetadata;
 
-use super::upload::content_length;
 use crate::{
     app::{App, json, raw},
     error::{ApiError, ApiResult},
     media_object::Command,
     objects::{self, Served},
+    size::{check_size, content_length},
     store_stream::{Upload, store as store_body},
 };
 
@@ -97,7 +97,7 @@ pub(super) async fn store(app: App, parts: Parts) -> ApiResult<Response> {
         return Err(ProblemCode::TokenInvalid.into());
     };
     let length = content_length(&parts.headers)?;
-    super::upload::check_size(length, MAX_OUTPUT)?;
+    check_size(length, MAX_OUTPUT)?;
     tell(&app, media, Command::CheckAttempt { attempt }).await?;
 
     // Goes on although the caller goes away, so that what became of it is looked at in any case.

@@ -6,7 +6,7 @@ use axum::{
 };
 use http::StatusCode;
 use jiff::Timestamp;
-use reelmill_shared::{id::KeyId, problem::ProblemCode};
+use reelmill_shared::{id::KeyId, problem::ProblemCode, tier::Tier};
 use serde::{Deserialize, Serialize};
 use worker::D1Type;
 
@@ -26,6 +26,8 @@ const MAX_NAME: usize = 100;
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct CreateKey {
     name: String,
+    #[serde(default)]
+    tier: Tier,
 }
 
 #[derive(Debug, Serialize)]
@@ -33,6 +35,7 @@ struct CreateKey {
 struct KeyView {
     id: String,
     name: String,
+    tier: Tier,
     created_at: Timestamp,
     #[serde(skip_serializing_if = "Option::is_none")]
     key: Option<String>,
@@ -42,7 +45,7 @@ struct KeyView {
 #[worker::send]
 pub(super) async fn create(app: App, caller: Caller) -> ApiResult {
     caller.require_root()?;
-    let CreateKey { name } = app.json().await?;
+    let CreateKey { name, tier } = app.json().await?;
     if !(1..=MAX_NAME).contains(&name.chars().count()) {
         return Err(ApiError::invalid("`name` must have 1 to 100 characters."));
     }
@@ -50,16 +53,19 @@ pub(super) async fn create(app: App, caller: Caller) -> ApiResult {
     let (key, digest) = mint_key(id, &clock::random_secret());
     let (id, created_at) = (id.to_string(), app.now());
     app.database()?
-        .prepare("INSERT INTO api_keys (id, name, sha256, created_at) VALUES (?1, ?2, ?3, ?4)")
+        .prepare(
+            "INSERT INTO api_keys (id, name, sha256, created_at, tier) VALUES (?1, ?2, ?3, ?4, ?5)",
+        )
         .bind_refs(&[
             D1Type::Text(&id),
             D1Type::Text(&name),
             D1Type::Text(&hex::encode(&digest)),
             D1Type::Real(number(created_at.as_millisecond())),
+            D1Type::Text(tier.as_str()),
         ])?
         .run()
         .await?;
-    json(StatusCode::CREATED, &KeyView { id, name, created_at, key: Some(key) })
+    json(StatusCode::CREATED, &KeyView { id, name, tier, created_at, key: Some(key) })
 }
 
 /// `GET /api/keys`
@@ -69,18 +75,20 @@ pub(super) async fn list(app: App, caller: Caller) -> ApiResult {
     struct Row {
         id: String,
         name: String,
+        tier: String,
         created_at: i64,
     }
     caller.require_root()?;
     let statement = app
         .database()?
-        .prepare("SELECT id, name, created_at FROM api_keys ORDER BY created_at, id");
+        .prepare("SELECT id, name, tier, created_at FROM api_keys ORDER BY created_at, id");
     let rows: Vec<Row> = statement.all().await?.results()?;
     let items = rows
         .into_iter()
-        .map(|Row { id, name, created_at }| {
+        .map(|Row { id, name, tier, created_at }| {
             let created_at = Timestamp::from_millisecond(created_at).map_err(ApiError::internal)?;
-            Ok(KeyView { id, name, created_at, key: None })
+            let tier = Tier::named(&tier).ok_or_else(|| ApiError::internal("an unknown tier"))?;
+            Ok(KeyView { id, name, tier, created_at, key: None })
         })
         .collect::<ApiResult<Vec<_>>>()?;
     json(StatusCode::OK, &serde_json::json!({"items": items}))

@@ -15,6 +15,7 @@ use crate::{
     error::{ApiError, ApiResult},
     hex,
     media_object::{Command, Created},
+    size::check_size,
     view::{MediaView, Record},
 };
 
@@ -39,7 +40,7 @@ struct CreateMedia {
 }
 
 impl CreateMedia {
-    fn check(self, max_upload: u64) -> ApiResult<Details> {
+    fn check(self, max_bytes: u64) -> ApiResult<Details> {
         let Self { filename, size, content_type, pipeline, metadata } = self;
         if filename.as_ref().is_some_and(|name| name.chars().count() > MAX_FILENAME) {
             return Err(ApiError::invalid("`filename` may have at most 255 characters."));
@@ -52,7 +53,7 @@ impl CreateMedia {
         }
         match size {
             Some(0) => return Err(ProblemCode::EmptyUpload.into()),
-            Some(size) => super::upload::check_size(size, max_upload)?,
+            Some(size) => check_size(size, max_bytes)?,
             None => {}
         }
         Ok(Details { filename, size, content_type, pipeline, metadata })
@@ -62,7 +63,8 @@ impl CreateMedia {
 /// `POST /api/media`
 #[worker::send]
 pub(super) async fn create(app: App, caller: Caller, headers: HeaderMap) -> ApiResult {
-    let details = app.json::<CreateMedia>().await?.check(app.config().max_upload)?;
+    let max_bytes = app.config().tiers.of(caller.tier());
+    let details = app.json::<CreateMedia>().await?.check(max_bytes)?;
     let id = match headers.get("idempotency-key") {
         None => MediaId::new(clock::fresh_uuid(app.now())),
         Some(key) => {
@@ -75,7 +77,8 @@ pub(super) async fn create(app: App, caller: Caller, headers: HeaderMap) -> ApiR
     };
     let canonical = serde_json::to_vec(&details).map_err(ApiError::internal)?;
     let fingerprint = hex::encode(&Sha256::digest(canonical));
-    let command = Command::Create { id, details, origin: app.origin().clone(), fingerprint };
+    let origin = app.origin().clone();
+    let command = Command::Create { id, details, origin, max_bytes, fingerprint };
     let Created { record, fresh } = app.media(id)?.send(&command).await?;
     let status = if fresh { StatusCode::CREATED } else { StatusCode::OK };
     let mut response = show_record(&app, status, &record)?;

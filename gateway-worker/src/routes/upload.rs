@@ -9,10 +9,10 @@ use std::cell::Cell;
 use axum::extract::Path;
 use futures_channel::oneshot;
 use futures_util::FutureExt;
-use http::{HeaderMap, StatusCode, header, request::Parts};
+use http::{StatusCode, request::Parts};
 use jiff::SignedDuration;
 use reelmill_shared::{
-    id::MediaId, media::Source, object_key::ObjectKey, problem::ProblemCode, token::Grant,
+    id::MediaId, media::Source, object_key::ObjectKey, problem::ProblemCode, sniff, token::Grant,
 };
 use worker::HttpMetadata;
 
@@ -24,6 +24,7 @@ use crate::{
     error::{ApiError, ApiResult},
     hex,
     media_object::{Command, UploadLock},
+    size::{check_body, check_size, content_length},
     store_stream::{Upload, store},
     view::Record,
 };
@@ -40,7 +41,12 @@ pub(super) async fn put(app: App, path: Path<String>, parts: Parts) -> ApiResult
     if length == 0 {
         return Err(ProblemCode::EmptyUpload.into());
     }
-    check_size(length, app.config().max_upload)?;
+    if length > app.config().max_body {
+        let record: Record = app.media(id)?.send(&Command::Get).await?;
+        check_size(length, record.max_bytes)?;
+        let resumable = || record.tus_url(&app.config().tokens);
+        check_body(length, app.config().max_body, resumable)?;
+    }
     let fields = ["repr-digest", "content-digest", "digest"];
     let fields = fields.iter().filter_map(|name| parts.headers.get(*name)?.to_str().ok());
     let expected = checksum::declared(fields, query(&parts, "sha256").as_deref())
@@ -109,7 +115,7 @@ async fn upload(
         size: length,
         etag: stored.etag,
         sha256: Some(hex::encode(&stored.sha256)),
-        content_type: None,
+        content_type: sniff::content_type(&stored.first).map(str::to_owned),
     };
     let command = Command::StoreSource { lock: lock.to_owned(), source };
     let committed = app.media(id)?.send(&command).await;
@@ -120,22 +126,4 @@ async fn upload(
         bucket.delete(&key).await?;
     }
     committed
-}
-
-/// The length of a request's body; without one R2 cannot take it.
-pub(super) fn content_length(headers: &HeaderMap) -> ApiResult<u64> {
-    let value = headers.get(header::CONTENT_LENGTH).ok_or(ProblemCode::LengthRequired)?;
-    let length = value.to_str().ok().and_then(|text| text.parse().ok());
-    length.ok_or_else(|| ApiError::invalid("`Content-Length` is not a number."))
-}
-
-/// Refuses what is beyond the limit, naming it.
-pub(super) fn check_size(size: u64, limit: u64) -> ApiResult<()> {
-    if size <= limit {
-        return Ok(());
-    }
-    Err(ApiError::new(
-        ProblemCode::UploadTooLarge,
-        format!("The file has {size} bytes; this gateway takes at most {limit}."),
-    ))
 }
