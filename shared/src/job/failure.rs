@@ -67,6 +67,25 @@ failure_codes! {
     SourceMismatch = "source_mismatch", Permanent;
     /// The job is of an unknown version or malformed.
     UnsupportedJob = "unsupported_job", Permanent;
+    /// The source's URL, or one that it redirects to, leads where it must not: an address that is not
+    /// public, another scheme, credentials, from https to http, or more than five redirects away.
+    SourceUrlRefused = "source_url_refused", Permanent;
+    /// There is nothing at the source's URL (404, 410).
+    SourceNotFound = "source_not_found", Permanent;
+    /// The source's server refuses (401, 403 and the like), or answers what is no file.
+    SourceRefused = "source_refused", Permanent;
+    /// The source is larger than the limit, or never ends.
+    SourceTooLarge = "source_too_large", Permanent;
+    /// What is at the source's URL is not media: a page, text, a picture, an archive, or empty.
+    SourceNotMedia = "source_not_media", Permanent;
+    /// The source is not as long as its server or its owner says.
+    SourceLengthMismatch = "source_length_mismatch", Permanent;
+    /// The source changed while it was fetched.
+    SourceChanged = "source_changed", Transient;
+    /// The source's server was too slow.
+    SourceTimedOut = "source_timed_out", Transient;
+    /// The source's server could not be reached, or failed (429, 5xx).
+    SourceUnreachable = "source_unreachable", Transient;
     /// The source could not be fetched.
     FetchFailed = "fetch_failed", Transient;
     /// An output could not be stored.
