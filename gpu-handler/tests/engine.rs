@@ -191,6 +191,61 @@ async fn a_truncated_source_fails_or_warns() {
     }
 }
 
+/// Where a container has no duration, its length is what it claims.
+#[rstest]
+#[case("cut.wav")]
+#[case("cut.w64")]
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_cut_short_is_told_of(#[case] name: &str) {
+    let bench = Workbench::new().await;
+    let whole = generate(&bench, name, &format!("{TONE} -t 4"));
+    let (done, _) = bench.run(&whole, Pipeline::default()).await;
+    assert_eq!(completed(&done).warnings, Vec::<String>::new());
+    let bytes = std::fs::read(&whole).expect("read");
+    std::fs::write(&whole, &bytes[..bytes.len() / 2]).expect("written");
+    let (done, _) = bench.run(&whole, Pipeline::default()).await;
+    let summary = completed(&done);
+    assert!((summary.duration - 2.0).abs() < 0.1, "{}", summary.duration);
+    let told = "the source is incomplete: it lacks data that it announces";
+    assert!(summary.warnings.iter().any(|warning| warning == told), "{:?}", summary.warnings);
+}
+
+/// A recorder that writes into a pipe cannot know the length: it claims none.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_streamed_wav_is_whole() {
+    let bench = Workbench::new().await;
+    let path = generate(&bench, "streamed.wav", &format!("{TONE} -t 1"));
+    let mut bytes = std::fs::read(&path).expect("read");
+    let data = bytes.windows(4).position(|window| window == b"data").expect("a chunk");
+    bytes[4..8].fill(0xff);
+    bytes[data + 4..data + 8].fill(0xff);
+    std::fs::write(&path, bytes).expect("written");
+    let (done, _) = bench.run(&path, Pipeline::default()).await;
+    assert_eq!(completed(&done).warnings, Vec::<String>::new());
+}
+
+/// Sound behind junk is found or refused; noise is made of neither.
+#[rstest]
+#[case::like_amr(&[0xde, 0xad, 0xbe, 0xef])]
+#[case::like_gsm(&[0xd4])]
+#[case::zeros(&[0])]
+#[case::text(b"HTTP/1.1 502 Bad Gateway\r\n")]
+#[tokio::test(flavor = "multi_thread")]
+async fn junk_does_not_become_noise(#[case] junk: &[u8]) {
+    let bench = Workbench::new().await;
+    let path = generate(&bench, "sound.mp3", &format!("{TONE} -t 6 -b:a 128k"));
+    let sound = std::fs::read(&path).expect("read");
+    let prefix = junk.iter().copied().cycle().take(200_000);
+    std::fs::write(&path, prefix.chain(sound).collect::<Vec<u8>>()).expect("written");
+    let (done, _) = bench.run(&path, Pipeline::default()).await;
+    match &done.report.outcome {
+        Outcome::Completed { summary, .. } => {
+            assert!((summary.duration - 6.0).abs() < 0.1, "{} s", summary.duration);
+        }
+        Outcome::Failed { error } => assert_eq!(error.code, FailureCode::UnsupportedMedia),
+    }
+}
+
 /// Captions that go on after the film are not a promise of more film.
 #[tokio::test(flavor = "multi_thread")]
 async fn captions_may_outlast_the_film() {

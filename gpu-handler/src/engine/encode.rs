@@ -70,6 +70,11 @@ impl Engine {
         if notes.log.tells_of_damage() {
             job.info.warnings.push("parts of the source are damaged".to_owned());
         }
+        // In CAF a length that is unknown, which is in order, looks no different.
+        if notes.log.tells_of_missing_data() && job.info.format != "caf" {
+            let warning = "the source is incomplete: it lacks data that it announces";
+            job.info.warnings.push(warning.to_owned());
+        }
         let finale = Finale {
             source: &job.info,
             encoder: gear.encoder.name(),

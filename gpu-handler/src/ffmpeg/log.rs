@@ -49,6 +49,15 @@ impl Log {
         self.errors().iter().any(|line| signs.iter().any(|sign| line.contains(sign)))
     }
 
+    /// Whether FFmpeg met packets that are shorter than their container announces, or that were
+    /// damaged on their way: it decodes what is there and goes on.
+    pub fn tells_of_missing_data(&self) -> bool {
+        let warnings = self.lines(&|level| matches!(level, LogLevel::Warning));
+        let told = |sign: &str| warnings.iter().any(|line| line.contains(sign));
+        // A WAV that was written into a pipe announces the most that it can.
+        told("corrupt input packet in stream") && !told("Ignoring maximum wav data size")
+    }
+
     /// The first complaint, cut short. It may quote the file: for logs, not for callers.
     pub fn first_error(&self) -> Option<String> {
         Some(self.errors().first()?.chars().take(200).collect())
@@ -56,13 +65,17 @@ impl Log {
 
     /// Lines of the levels error and fatal.
     fn errors(&self) -> Vec<String> {
+        self.lines(&|level| matches!(level, LogLevel::Error | LogLevel::Fatal))
+    }
+
+    fn lines(&self, wanted: &dyn Fn(&LogLevel) -> bool) -> Vec<String> {
         let text = self.text();
         let mut parser = FfmpegLogParser::new(text.as_bytes());
-        let mut errors = Vec::new();
+        let mut lines = Vec::new();
         loop {
             match parser.parse_next_event() {
-                Ok(FfmpegEvent::LogEOF) => return errors,
-                Ok(FfmpegEvent::Log(LogLevel::Error | LogLevel::Fatal, line)) => errors.push(line),
+                Ok(FfmpegEvent::LogEOF) => return lines,
+                Ok(FfmpegEvent::Log(level, line)) if wanted(&level) => lines.push(line),
                 // A stream line outside of a section is an error to the parser, but not to us.
                 Ok(_) | Err(_) => {}
             }

@@ -5,7 +5,8 @@ use crate::job::{Failure, FailureCode};
 /// The demuxers that may open a source, spelt for FFmpeg's `-format_whitelist`.
 ///
 /// Containers of one media only: nothing here follows references to other files or hosts, as
-/// playlists, `concat`, SDP, DASH or image sequences do.
+/// playlists, `concat`, SDP, DASH or image sequences do. And nothing that has no mark to know it by:
+/// FFmpeg takes junk for bare AMR or GSM frames (`amrnb`, `amrwb`, `gsm`), which decode to noise.
 pub const FORMATS: &[&str] = &[
     "mov",
     "mp4",
@@ -44,13 +45,10 @@ pub const FORMATS: &[&str] = &[
     "aiff",
     "au",
     "amr",
-    "amrnb",
-    "amrwb",
     "ape",
     "wv",
     "tta",
     "voc",
-    "gsm",
 ];
 
 /// Upper bounds on a source. Whoever offers more gets `limit_exceeded`.
