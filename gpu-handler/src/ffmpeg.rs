@@ -23,7 +23,7 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 
 use crate::{
     config::{self, Tools},
-    sandbox::{Layers, Profile},
+    sandbox::{Layers, Order, Profile},
 };
 
 pub use encoding::{Encoding, Finished, Pulse};
@@ -168,12 +168,11 @@ impl Runner {
     /// The command that builds the sandbox and then becomes `line`.
     #[expect(clippy::disallowed_methods, reason = "here is where processes are started")]
     fn sandboxed(&self, line: &[OsString], run: &Run<'_>) -> std::process::Command {
-        let required = run.profile.required || self.tools.sandbox_required;
-        let profile = Profile { required, ..run.profile.clone() };
-        let profile = serde_json::to_string(&profile).expect("a profile is plain data");
+        let order = Order { required: self.tools.sandbox_required, profile: run.profile.clone() };
+        let order = serde_json::to_string(&order).expect("an order is plain data");
         let mut command = std::process::Command::new(&self.tools.launcher);
         command
-            .args(["sandbox", &profile, "--"])
+            .args(["sandbox", &order, "--"])
             .args(line)
             .current_dir(run.dir)
             .env_clear()

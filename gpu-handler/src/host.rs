@@ -99,7 +99,7 @@ impl Trial<'_> {
 fn profile(dir: &Path, gpu: bool) -> Profile {
     let limits =
         Limits { cpu_seconds: 60, memory_bytes: None, file_bytes: 1 << 20, open_files: 256 };
-    Profile { required: false, gpu, read: Vec::new(), write: vec![dir.to_owned()], limits }
+    Profile { gpu, read: Vec::new(), write: vec![dir.to_owned()], limits }
 }
 
 fn broken(message: String) -> Failure {

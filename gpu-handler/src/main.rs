@@ -38,8 +38,8 @@ enum Command {
     /// Become a tool, behind walls.
     #[command(hide = true)]
     Sandbox {
-        /// What the tool may reach, as JSON.
-        profile: String,
+        /// What the tool may reach, and whether without all walls it must not run, as JSON.
+        order: String,
         /// The tool and its arguments; without, tell which walls there are.
         #[arg(last = true)]
         command: Vec<OsString>,
@@ -51,7 +51,7 @@ type Error = Box<dyn std::error::Error>;
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         // Before there is a second thread: some of the walls surround only the calling one.
-        Command::Sandbox { profile, command } => return enter_sandbox(&profile, &command),
+        Command::Sandbox { order, command } => return enter_sandbox(&order, &command),
         Command::Serve => start(serve_jobs()),
         Command::Run { job } => start(run_job(job)),
     };
@@ -129,8 +129,8 @@ fn stopped() -> std::io::Result<impl Future<Output = ()> + Send + 'static> {
     })
 }
 
-fn enter_sandbox(profile: &str, command: &[OsString]) -> ExitCode {
-    match sandbox::enter(profile, command) {
+fn enter_sandbox(order: &str, command: &[OsString]) -> ExitCode {
+    match sandbox::enter(order, command) {
         Ok(layers) => {
             println!("{}", serde_json::to_string(&layers).expect("layers are plain data"));
             ExitCode::SUCCESS

@@ -25,12 +25,20 @@ pub use limits::Limits;
 /// Exit code when the walls could not be built or the tool could not be started.
 pub const EXIT_SANDBOX: u8 = 125;
 
+/// What the hidden command is told.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Order {
+    /// Refuse to run unless every layer works; otherwise build those that the kernel has.
+    pub required: bool,
+    /// What the tool may reach.
+    pub profile: Profile,
+}
+
 /// What one invocation of a tool may reach.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Profile {
-    /// Refuse to run unless every layer works; otherwise build those that the kernel has.
-    pub required: bool,
     /// Let the NVIDIA driver's devices through.
     pub gpu: bool,
     /// Files and directories to read, besides the system's libraries and fonts.
@@ -65,9 +73,9 @@ impl Layers {
 /// Why a sandbox could not be built.
 #[derive(Debug, thiserror::Error)]
 pub enum SandboxError {
-    /// The profile is not what this build writes.
-    #[error("the sandbox profile is malformed: {0}")]
-    Profile(#[from] serde_json::Error),
+    /// The order is not what this build writes.
+    #[error("the sandbox order is malformed: {0}")]
+    Order(#[from] serde_json::Error),
     /// The kernel lacks a layer that is required.
     #[error("the sandbox is required, but not all of its layers work here: {0:?}")]
     Incomplete(Layers),
@@ -85,11 +93,11 @@ pub enum SandboxError {
 /// # Errors
 /// [`SandboxError`].
 #[expect(clippy::disallowed_methods, reason = "here is where this process becomes a tool")]
-pub fn enter(profile: &str, command: &[OsString]) -> Result<Layers, SandboxError> {
-    let profile: Profile = serde_json::from_str(profile)?;
+pub fn enter(order: &str, command: &[OsString]) -> Result<Layers, SandboxError> {
+    let Order { required, profile } = serde_json::from_str(order)?;
     let program = command.first().map(PathBuf::from);
     let layers = build(&profile, program)?;
-    if profile.required && !layers.complete() {
+    if required && !layers.complete() {
         return Err(SandboxError::Incomplete(layers));
     }
     match command.split_first() {

@@ -9,7 +9,7 @@ use std::{
 use gpu_handler::{
     config::Tools,
     ffmpeg::{Captured, Ending, Run, Runner},
-    sandbox::{Landlock, Limits, Profile},
+    sandbox::{Landlock, Limits, Order, Profile},
 };
 use rstest::rstest;
 use tempfile::TempDir;
@@ -29,7 +29,7 @@ impl Cell {
         let dir = tempfile::tempdir().expect("a directory");
         std::fs::write(dir.path().join("mine"), vec![b'x'; 100_000]).expect("written");
         let write = vec![dir.path().to_owned()];
-        Self { dir, profile: Profile { required: false, gpu: false, read: vec![], write, limits } }
+        Self { dir, profile: Profile { gpu: false, read: vec![], write, limits } }
     }
 
     fn run(&self) -> Run<'_> {
@@ -43,13 +43,19 @@ impl Cell {
     }
 }
 
-fn runner(ffprobe: &str) -> Runner {
-    Runner::new(Tools {
-        launcher: env!("CARGO_BIN_EXE_gpu-handler").into(),
+const LAUNCHER: &str = env!("CARGO_BIN_EXE_gpu-handler");
+
+fn tools(ffprobe: &str) -> Tools {
+    Tools {
+        launcher: LAUNCHER.into(),
         ffmpeg: "/usr/bin/ffmpeg".into(),
         ffprobe: PathBuf::from(ffprobe),
         sandbox_required: false,
-    })
+    }
+}
+
+fn runner(ffprobe: &str) -> Runner {
+    Runner::new(tools(ffprobe))
 }
 
 /// Whether this kernel has all layers; says so when not.
@@ -84,6 +90,52 @@ async fn keeps_from(#[case] program: &str, #[case] args: &[&str], #[case] reason
     assert!(matches!(tried.ending, Ending::Code(1..)), "{:?}: {log}", tried.ending);
     assert!(log.contains(reason), "{log}");
     assert!(!Path::new("/tmp/reelmill-escaped").exists());
+}
+
+/// Every run is told what the configuration says, not only the trial at start.
+#[rstest]
+#[case(true)]
+#[case(false)]
+#[tokio::test]
+async fn tells_every_run_whether_walls_are_required(#[case] required: bool) {
+    let cell = Cell::new(LIMITS);
+    // In the launcher's place: says what it is told.
+    let echo = Tools { launcher: "/bin/echo".into(), sandbox_required: required, ..tools("x") };
+    let told = Runner::new(echo).ffprobe(&[], cell.run()).await.expect("it starts");
+    let told = String::from_utf8(told.stdout).expect("text");
+    let order: Order =
+        serde_json::from_str(told.split_whitespace().nth(1).expect("an order")).expect("JSON");
+    assert_eq!(order, Order { required, profile: cell.profile });
+}
+
+/// Landlock bears sixteen layers, so in the seventeenth sandbox a wall is missing.
+#[tokio::test]
+async fn without_a_required_wall_nothing_runs() {
+    let cell = Cell::new(LIMITS);
+    if !complete(&cell).await {
+        return;
+    }
+    let order = |required| {
+        let order = Order { required, profile: cell.profile.clone() };
+        serde_json::to_string(&order).expect("plain data")
+    };
+    for required in [false, true] {
+        let mut args = Vec::new();
+        for _ in 0..16 {
+            args.extend(["sandbox".to_owned(), order(false), "--".into(), LAUNCHER.into()]);
+        }
+        args.extend(["sandbox".to_owned(), order(required)]);
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        let tried = cell.try_out(LAUNCHER, &args).await;
+        let log = tried.log.text();
+        if required {
+            assert_eq!(tried.ending, Ending::Code(125), "{log}");
+            assert!(log.contains("the sandbox is required"), "{log}");
+        } else {
+            assert_eq!(tried.ending, Ending::Success, "{log}");
+            assert!(String::from_utf8_lossy(&tried.stdout).contains("\"landlock\":\"none\""));
+        }
+    }
 }
 
 #[tokio::test]

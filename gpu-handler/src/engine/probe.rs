@@ -28,13 +28,8 @@ impl Engine {
             file_bytes: 0,
             open_files: 64,
         };
-        let profile = Profile {
-            required: false,
-            gpu: false,
-            read: vec![work.join(source::NAME)],
-            write: Vec::new(),
-            limits,
-        };
+        let profile =
+            Profile { gpu: false, read: vec![work.join(source::NAME)], write: Vec::new(), limits };
         let run = Run { dir: work, profile: &profile, wall: WALL, max_output: MAX_OUTPUT };
         let probed = self.runner.ffprobe(&arguments(), run).await?;
         match probed.ending {

@@ -56,7 +56,6 @@ impl Engine {
     pub(super) fn profile(&self, work: &Path, out: &Path, gpu: bool) -> Profile {
         let limits = self.config.limits;
         Profile {
-            required: false,
             gpu,
             read: vec![work.join(source::NAME)],
             write: vec![out.to_owned()],
