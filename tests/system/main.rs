@@ -7,6 +7,7 @@ mod accounts;
 mod bad_input;
 mod crashes;
 mod interrupted;
+mod limits;
 mod main_job;
 mod playback;
 mod real_media;
