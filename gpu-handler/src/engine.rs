@@ -9,7 +9,6 @@ mod probe;
 mod source;
 mod take;
 mod transcode;
-mod workplace;
 
 use std::{path::Path, sync::Arc};
 
@@ -28,6 +27,7 @@ use crate::{
     stop::Stop,
     storage::{self, MeteredStorage},
     tracker::Tracker,
+    workplace,
 };
 
 /// Works on jobs.
@@ -67,12 +67,6 @@ impl Engine {
     pub fn new(config: Config, host: Host, client: Client, local_files: bool) -> Self {
         let runner = Runner::new(config.tools.clone());
         Self { config: Arc::new(config), host, runner, client, local_files }
-    }
-
-    /// Removes what handlers left in the work directory that were killed. To be called once, before
-    /// this process has an engine.
-    pub fn sweep(config: &Config) {
-        workplace::sweep(&config.work_dir);
     }
 
     /// Its configuration.

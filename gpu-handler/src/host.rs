@@ -10,6 +10,7 @@ use crate::{
     config::Config,
     ffmpeg::{Captured, Ending, Run, Runner},
     sandbox::{Layers, Limits, Profile},
+    workplace,
 };
 
 /// Encoders of H.264, the best first. One counts only once it has encoded a frame: being compiled in
@@ -40,10 +41,7 @@ impl Host {
     /// `internal`, with the reason, when there is no working FFmpeg, no working encoder, or no
     /// sandbox although it is required.
     pub async fn detect(config: &Config, runner: &Runner) -> Result<Self, Failure> {
-        let dir = tempfile::Builder::new()
-            .prefix("reelmill-start-")
-            .tempdir_in(&config.work_dir)
-            .map_err(|error| broken(format!("the work directory cannot be used: {error}")))?;
+        let dir = workplace::make(&config.work_dir)?;
         let trial = Trial { runner, dir: dir.path() };
         let walls = profile(dir.path(), false);
         let (sandbox, codecs, working) = tokio::try_join!(

@@ -9,7 +9,7 @@
 //! * [`ffmpeg`]: the only module that starts processes, each in a [`sandbox`].
 //! * [`storage`]: where outputs go, as one small trait.
 //! * [`reporter`]: progress and the one report go back to the gateway.
-//! * [`client`]: the one HTTP client.
+//! * [`workplace`]: the directories that all this happens in; [`client`]: the one HTTP client.
 
 pub mod client;
 pub mod config;
@@ -25,3 +25,4 @@ pub mod stop;
 pub mod storage;
 pub mod tracker;
 pub mod transport;
+pub mod workplace;

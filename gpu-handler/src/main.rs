@@ -12,6 +12,7 @@ use gpu_handler::{
     sandbox,
     stop::{Reason, Stop},
     transport::{run, serve},
+    workplace,
 };
 use reelmill_shared::job::Outcome;
 use tokio::signal::unix::{SignalKind, signal};
@@ -80,6 +81,7 @@ fn start(work: impl Future<Output = Result<ExitCode, Error>>) -> Result<ExitCode
 }
 
 async fn engine(config: Config, local_files: bool) -> Result<Engine, Error> {
+    workplace::sweep(&config.work_dir);
     let host = Host::detect(&config, &Runner::new(config.tools.clone())).await?;
     tracing::info!(ffmpeg = host.ffmpeg, encoder = host.encoder, sandbox = ?host.sandbox, "ready");
     if !host.sandbox.complete() {
@@ -94,7 +96,6 @@ async fn serve_jobs() -> Result<ExitCode, Error> {
     if config.webhook_secrets.is_none() {
         return Err("HANDLER_WEBHOOK_SECRET must be set".into());
     }
-    Engine::sweep(&config);
     let listener = serve::listen(config.listen).await?;
     let server = serve::Server::new(engine(config, false).await?, key);
     server.serve(listener, stopped()?).await?;

@@ -4,10 +4,11 @@ use std::path::Path;
 
 use reelmill_shared::job::{Failure, FailureCode, Input};
 
-use super::{Engine, workplace};
+use super::Engine;
 use crate::{
     fetch::{Options, fetch},
     tracker::Tracker,
+    workplace,
 };
 
 /// What the source is called in the work directory, whatever its owner calls it.

@@ -1,16 +1,20 @@
-//! The directory of a job: made for it alone, with room enough, and gone when the job is over.
+//! Work directories: each made for one job alone, with room enough, and gone when it is over.
 
 use std::{path::Path, time::Duration};
 
 use reelmill_shared::job::{Failure, FailureCode};
 use tempfile::TempDir;
 
-const PREFIX: &str = "reelmill-job-";
+/// What a directory is called, followed by the id of the process that it belongs to.
+const PREFIX: &str = "reelmill-work-";
 /// Room that a job needs besides twice its source: init segments, pictures, logs.
 const MARGIN: u64 = 256 << 20;
 
 /// Makes a directory below `root`; its name tells which process it belongs to.
-pub(super) fn make(root: &Path) -> Result<TempDir, Failure> {
+///
+/// # Errors
+/// `internal` if that is not possible there.
+pub fn make(root: &Path) -> Result<TempDir, Failure> {
     let prefix = format!("{PREFIX}{}-", std::process::id());
     tempfile::Builder::new().prefix(&prefix).tempdir_in(root).map_err(|error| {
         let message = format!("no work directory could be made ({})", error.kind());
@@ -18,8 +22,8 @@ pub(super) fn make(root: &Path) -> Result<TempDir, Failure> {
     })
 }
 
-/// Removes a job's directory. FFmpeg, just killed, may still be writing its last file.
-pub(super) async fn clear(work: TempDir) {
+/// Removes a directory. FFmpeg, just killed, may still be writing its last file.
+pub async fn clear(work: TempDir) {
     let path = work.keep();
     for wait in [0, 20, 100, 500, 2000] {
         tokio::time::sleep(Duration::from_millis(wait)).await;
@@ -32,22 +36,26 @@ pub(super) async fn clear(work: TempDir) {
     tracing::error!("a work directory could not be removed");
 }
 
-/// Removes what processes left behind that were killed and could not.
-pub(super) fn sweep(root: &Path) {
+/// Removes what processes left behind that were killed and could not. To be called once, before
+/// this process makes a directory of its own.
+pub fn sweep(root: &Path) {
     for entry in std::fs::read_dir(root).into_iter().flatten().flatten() {
         let name = entry.file_name();
         let owner = name.to_str().and_then(|name| name.strip_prefix(PREFIX)?.split('-').next());
         let Some(owner) = owner.and_then(|owner| owner.parse::<u32>().ok()) else { continue };
         // Our own id can only be that of a process before us.
         if owner == std::process::id() || !Path::new("/proc").join(owner.to_string()).exists() {
-            tracing::info!(owner, "removing the directory of a job that was cut off");
-            let _ = std::fs::remove_dir_all(entry.path());
+            let removed = std::fs::remove_dir_all(entry.path());
+            tracing::info!(owner, ?removed, "a process was cut off: its work directory");
         }
     }
 }
 
 /// Whether there is room for a source of `size` bytes and what is made of it.
-pub(super) fn check_room(work: &Path, size: u64) -> Result<(), Failure> {
+///
+/// # Errors
+/// `internal`, which is transient, if not.
+pub fn check_room(work: &Path, size: u64) -> Result<(), Failure> {
     let needed = size.saturating_mul(2).saturating_add(MARGIN);
     let free = rustix::fs::statvfs(work).map(|disk| disk.f_bavail.saturating_mul(disk.f_frsize));
     // A file system that cannot tell is not held against the job.
@@ -68,7 +76,7 @@ mod tests {
     async fn sweeps_what_nobody_owns() {
         let root = tempfile::tempdir().expect("a directory");
         // Beyond the largest process id of Linux.
-        for name in ["reelmill-job-4194305-abc", "reelmill-job-1-abc", "other-4194305-abc"] {
+        for name in ["reelmill-work-4194305-abc", "reelmill-work-1-abc", "other-4194305-abc"] {
             std::fs::create_dir(root.path().join(name)).expect("made");
         }
         sweep(root.path());
