@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use reelmill_shared::{
-    job::{Callback, Input, JOB_VERSION, JobSpec, OutputTarget},
-    media::Source,
+    job::{Callback, IngestSpec, Input, JOB_VERSION, Job, JobSpec, Kind, OutputTarget},
+    media::State,
     token::{Grant, Token},
 };
 use serde::Deserialize;
@@ -52,24 +52,38 @@ pub enum JobStatus {
     Lost,
 }
 
-/// The job of one attempt.
-pub fn job(
-    config: &Config,
-    record: &Record,
-    source: &Source,
-    attempt: u8,
-    now: Timestamp,
-) -> JobSpec {
-    let media = record.media.id;
+/// The job of the running attempt, if there is one.
+pub fn job(config: &Config, record: &Record, now: Timestamp) -> Option<Job> {
+    let (media, details) = (record.media.id, &record.media.details);
+    let attempt = record.media.running()?.number;
     let expires_at = now + CAPABILITIES_FOR;
     let token = |grant| config.tokens.sign(&Token { media, grant, expires_at, viewer: None });
+    let callback = Callback {
+        report_url: record.url("api/handler/report"),
+        progress_url: record.url("api/handler/progress"),
+        lease_seconds: u32::try_from(config.timing.lease.as_secs()).unwrap_or(u32::MAX),
+    };
+    let State::Transcoding { source, .. } = &record.media.state else {
+        let upload = token(Grant::Upload);
+        return Some(Job::Ingest(Box::new(IngestSpec {
+            version: JOB_VERSION,
+            kind: Kind::Ingest,
+            media_id: media,
+            attempt,
+            source_url: details.source_url.clone()?,
+            size: details.size,
+            max_bytes: record.max_bytes,
+            upload_url: record.url(&format!("api/uploads?token={upload}")),
+            callback,
+        })));
+    };
     let (read, write) =
         (token(Grant::ReadSource { attempt }), token(Grant::WriteOutputs { attempt }));
-    JobSpec {
+    Some(Job::Transcode(Box::new(JobSpec {
         version: JOB_VERSION,
         media_id: media,
         attempt,
-        pipeline: record.media.details.pipeline.clone(),
+        pipeline: details.pipeline.clone(),
         input: Input {
             url: record.url(&format!("api/handler/source/{read}")),
             size: source.size,
@@ -77,16 +91,12 @@ pub fn job(
             sha256: source.sha256.clone(),
         },
         output: OutputTarget { base_url: record.url(&format!("api/handler/outputs/{write}/")) },
-        callback: Some(Callback {
-            report_url: record.url("api/handler/report"),
-            progress_url: record.url("api/handler/progress"),
-            lease_seconds: u32::try_from(config.timing.lease.as_secs()).unwrap_or(u32::MAX),
-        }),
-    }
+        callback: Some(callback),
+    })))
 }
 
 /// Offers a job to the handler.
-pub async fn start(config: &Config, job: &JobSpec) -> Start {
+pub async fn start(config: &Config, job: &Job) -> Start {
     let body = json!({
         "input": job,
         "policy": {"executionTimeout": EXECUTION_TIMEOUT_MS, "ttl": TTL_MS},

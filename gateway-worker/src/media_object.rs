@@ -11,6 +11,7 @@ mod commands;
 mod deliveries;
 mod live;
 mod outbox;
+mod resumable;
 mod store;
 
 use std::{cell::Cell, rc::Rc};
@@ -25,7 +26,9 @@ use reelmill_shared::{
 use worker::{Env, Response, State, wasm_bindgen_futures::spawn_local};
 
 pub use class::MediaObject;
-pub use command::{Command, Created, Delivery, MediaStub, UploadLock};
+pub use command::{
+    Attached, Command, Created, Delivery, MediaStub, UploadLock, decode_reply, encode_reply,
+};
 
 use self::{
     live::Live,
@@ -78,6 +81,12 @@ impl Inner {
         let failed = failed.map(|media| Record { media, origin: origin.clone(), max_bytes });
         let record = Record { media, origin, max_bytes };
         self.store.update(&record)?;
+        if matches!(
+            record.media.state,
+            MediaState::Deleted { .. } | MediaState::Failed { source: None, .. }
+        ) {
+            self.drop_upload(now)?;
+        }
         self.follow(&record, failed.as_ref(), &effects, now)?;
         Ok(record)
     }
@@ -106,7 +115,7 @@ impl Inner {
                 self.tell("media", &failed.for_others())?;
             }
             self.tell("media", &record.for_others())?;
-            if record.is_final() {
+            if record.media.is_final() {
                 self.live.close();
             }
         }
@@ -198,7 +207,7 @@ impl Inner {
                 data: serde_json::to_string(&record.for_others()).map_err(ApiError::internal)?,
             }],
         };
-        Ok(self.live.subscribe(&first, !record.is_final())?)
+        Ok(self.live.subscribe(&first, !record.media.is_final())?)
     }
 }
 
@@ -218,7 +227,7 @@ fn failure_before_retry(
     manual.details.pipeline.retry = RetryPolicy::Manual;
     let (mut failed, _) = manual.apply(event.clone(), now, timing).ok()?;
     failed.details = next.details;
-    let retried = matches!(next.state, MediaState::Uploaded { .. })
+    let retried = matches!(next.state, MediaState::Uploaded { .. } | MediaState::Uploading { .. })
         && matches!(failed.state, MediaState::Failed { .. });
     retried.then_some(failed)
 }

@@ -4,6 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use reelmill_shared::{
     job::{Failure, Outcome, Progress, Stage, Summary},
     media::{Details, Media, Source, State},
+    source_url::SourceUrl,
     token::{Grant, KeyRing, Token},
 };
 use serde::{Deserialize, Serialize};
@@ -67,6 +68,9 @@ struct DetailsView<'a> {
     size: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     content_type: Option<&'a str>,
+    /// Without its query, which may be a credential.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source_url: Option<Url>,
     metadata: &'a serde_json::Map<String, serde_json::Value>,
     pipeline: &'a reelmill_shared::job::Pipeline,
 }
@@ -80,6 +84,8 @@ struct ProgressView {
     speed: Option<f32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     eta_seconds: Option<f32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bytes: Option<u64>,
 }
 
 #[derive(Debug, Serialize)]
@@ -107,7 +113,8 @@ impl Record {
     /// The media for its owner: with the capability URLs for uploading and watching.
     pub fn for_owner(&self, tokens: &KeyRing, now: Timestamp) -> MediaView<'_> {
         let mut view = self.for_others();
-        if let State::Uploading { expires_at } = self.media.state {
+        // A source that is being fetched from its URL is not to be uploaded besides.
+        if let State::Uploading { expires_at, ingest: None } = self.media.state {
             let url = self.link("source", tokens, Grant::Upload, expires_at);
             let put = PutView { method: "PUT", url, expires_at };
             let tus = TusView { url: self.tus_url(tokens), expires_at };
@@ -119,7 +126,8 @@ impl Record {
 
     /// The media for webhooks and live subscribers: without capabilities.
     pub fn for_others(&self) -> MediaView<'_> {
-        let Media { id, details, state, attempts, sequence, created_at, updated_at } = &self.media;
+        let Media { id, details, state, attempts, sequence, created_at, updated_at, .. } =
+            &self.media;
         let source = match state {
             State::Uploaded { source }
             | State::Transcoding { source, .. }
@@ -127,10 +135,7 @@ impl Record {
             State::Failed { source, .. } => source.as_ref(),
             State::Uploading { .. } | State::Deleted { .. } => None,
         };
-        let progress = match state {
-            State::Transcoding { attempt, .. } => attempt.progress.as_ref().map(ProgressView::from),
-            _ => None,
-        };
+        let progress = self.media.running().and_then(|attempt| attempt.progress.as_ref());
         let summary = match state {
             State::Ready { report, .. } => match &report.outcome {
                 Outcome::Completed { summary, .. } => Some(summary),
@@ -150,7 +155,7 @@ impl Record {
             retries_left: self.media.retries_left(),
             sequence: *sequence,
             source,
-            progress,
+            progress: progress.map(ProgressView::from),
             summary,
             error,
             upload: None,
@@ -162,7 +167,7 @@ impl Record {
     /// its source.
     pub fn tus_url(&self, tokens: &KeyRing) -> Url {
         match self.media.state {
-            State::Uploading { expires_at } => {
+            State::Uploading { expires_at, .. } => {
                 let (media, grant) = (self.media.id, Grant::Upload);
                 let token = tokens.sign(&Token { media, grant, expires_at, viewer: None });
                 self.url(&format!("api/uploads?token={token}"))
@@ -181,15 +186,6 @@ impl Record {
     pub fn url(&self, path: &str) -> Url {
         self.origin.join(path).expect("ids, tokens and fixed words make a relative URL")
     }
-
-    /// Whether nothing will happen to the media any more but its deletion.
-    pub fn is_final(&self) -> bool {
-        match &self.media.state {
-            State::Ready { .. } | State::Deleted { .. } => true,
-            State::Failed { source, .. } => source.is_none() || self.media.retries_left() == 0,
-            State::Uploading { .. } | State::Uploaded { .. } | State::Transcoding { .. } => false,
-        }
-    }
 }
 
 impl<'a> DetailsView<'a> {
@@ -198,6 +194,7 @@ impl<'a> DetailsView<'a> {
             filename: details.filename.as_deref(),
             size: source.map(|source| source.size).or(details.size),
             content_type: details.content_type.as_deref(),
+            source_url: details.source_url.as_ref().map(SourceUrl::public),
             metadata: &details.metadata,
             pipeline: &details.pipeline,
         }
@@ -206,8 +203,8 @@ impl<'a> DetailsView<'a> {
 
 impl From<&Progress> for ProgressView {
     fn from(progress: &Progress) -> Self {
-        let Progress { stage, percent, speed, eta_seconds, .. } = *progress;
-        Self { stage, percent, speed, eta_seconds }
+        let Progress { stage, percent, speed, eta_seconds, bytes, .. } = *progress;
+        Self { stage, percent, speed, eta_seconds, bytes }
     }
 }
 
@@ -280,11 +277,25 @@ mod tests {
     }
 
     #[test]
-    fn nothing_follows_a_failure_without_a_source() {
-        let mut record = record();
-        assert!(!record.is_final());
-        let now = record.media.created_at;
-        record.media = record.media.apply(Event::Cancel, now, timing()).expect("cancelled").0;
-        assert!(record.is_final());
+    fn a_source_from_a_url_shows_its_download_and_no_secret() {
+        let tokens =
+            KeyRing::parse("1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=").expect("a ring");
+        let (mut record, now) = (record(), Timestamp::from_second(1_800_000_000).expect("a time"));
+        let url = SourceUrl::parse("https://cdn.example/a.mp4?signature=s3cret").expect("a URL");
+        let details = Details { source_url: Some(url), ..Details::default() };
+        (record.media, _) = Media::create(record.media.id, details, now, timing());
+        let told = serde_json::json!({"mediaId": record.media.id, "attempt": 101,
+            "stage": "downloading", "percent": 12.5, "bytes": 1000});
+        let told = Event::Progressed(serde_json::from_value(told).expect("progress"));
+        (record.media, _) = record.media.apply(told, now, timing()).expect("accepted");
+        let view = serde_json::to_value(record.for_owner(&tokens, now)).expect("JSON");
+        assert_eq!((&view["status"], &view["attempts"]), (&"uploading".into(), &0.into()));
+        assert_eq!(view["sourceUrl"], "https://cdn.example/a.mp4");
+        assert_eq!(
+            view["progress"],
+            serde_json::json!({"stage": "downloading", "percent": 12.5, "bytes": 1000})
+        );
+        assert!(view.get("upload").is_none(), "nobody else is to upload it");
+        assert!(!view.to_string().contains("s3cret"));
     }
 }

@@ -9,8 +9,11 @@
 //! * Back: `POST callback.progressUrl` with [`Progress`], `POST callback.reportUrl` with
 //!   [`JobReport`], both signed as Standard Webhooks. `409` with code `stale_attempt` means that
 //!   nobody waits for this attempt any more: stop working.
+//!
+//! A source that has a URL of its own is brought first, by a job of another kind: [`IngestSpec`].
 
 mod failure;
+mod ingest;
 mod report;
 #[cfg(test)]
 mod tests;
@@ -23,9 +26,10 @@ use crate::id::MediaId;
 use crate::object_key::OutputPath;
 
 pub use failure::{Failure, FailureCode};
+pub use ingest::{INGEST, IngestSpec, Job, Kind};
 pub use report::{JobReport, Metrics, Outcome, OutputRole, Progress, Stage, Summary};
 
-/// The version of [`JobSpec`] that this build writes and the only one it reads.
+/// The version of [`JobSpec`] and [`IngestSpec`] that this build writes and the only one it reads.
 pub const JOB_VERSION: u32 = 1;
 
 /// One attempt at making a media's outputs.

@@ -13,6 +13,7 @@
 //! * [`waveform`]: BBC audiowaveform's minimum and maximum of every pixel, streamed.
 //! * [`playlist`] and [`segment`]: HLS playlists, and the look into segments that they need.
 //! * [`address`]: which IP addresses a stranger may have us connect to.
+//! * [`source_url`]: the URL that a source is fetched from, and what of it may be seen.
 //! * [`object_key`]: where every byte lies in R2, with content type and cache control.
 //! * [`sniff`]: the media type of a source by its first bytes.
 //! * [`tier`]: how much a key may upload.
@@ -35,6 +36,7 @@ pub mod problem;
 pub mod secret;
 pub mod segment;
 pub mod sniff;
+pub mod source_url;
 pub mod storyboard;
 pub mod subtitle;
 pub mod tier;

@@ -7,19 +7,25 @@
 //!   failed         └────────── failed          and a soft delete from any
 //! ```
 //!
+//! A source that has a URL of its own is brought by the handler while the media is `uploading`
+//! ([`ingest`]); if that fails it may be tried once more, too.
+//!
 //! [`Media::apply`] is the only way to change a [`Media`]. It returns the next media together with
 //! the [`Effect`]s that follow; whoever stores the one stores the others with it (an outbox), so
 //! nothing is lost between deciding and doing.
 //!
 //! Invariants, held by property tests over random event orders:
 //!
-//! * A media has at most [`MAX_ATTEMPTS`] attempts in its life, counted when one is dispatched.
+//! * A media has at most [`MAX_ATTEMPTS`] attempts in its life, counted when one is dispatched, and
+//!   at most [`MAX_INGESTS`] at bringing its source from a URL.
 //! * Nothing leaves `ready` but by deletion, and nothing leaves `deleted`.
 //! * An event that carries an attempt changes nothing unless that attempt is the running one.
 //! * A running attempt has a lease; when it lapses the attempt fails as `handler_lost`.
 //! * Every announcement carries the next sequence number of its media, without gaps.
 
+mod attempt;
 mod event;
+mod ingest;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -29,10 +35,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     id::MediaId,
-    job::{Failure, FailureCode, Outcome, RetryPolicy},
+    job::{Failure, FailureCode, Outcome},
 };
 
 pub use event::{Announcement, Effect, Event, Rejected};
+pub use ingest::MAX_INGESTS;
 pub use state::{Attempt, Details, Source, State};
 
 /// Attempts in a media's life: the first and one retry.
@@ -50,6 +57,9 @@ pub struct Media {
     pub state: State,
     /// Attempts dispatched so far.
     pub attempts: u8,
+    /// Attempts at bringing the source from its URL so far; not counted as attempts.
+    #[serde(default, skip_serializing_if = "none_yet")]
+    pub ingests: u8,
     /// Number of the last announcement.
     pub sequence: u64,
     /// When it was created.
@@ -68,7 +78,7 @@ pub struct Timing {
 }
 
 impl Media {
-    /// A new media that waits for its source.
+    /// A new media that waits for its source, or has it brought from its URL.
     pub fn create(
         id: MediaId,
         details: Details,
@@ -78,13 +88,17 @@ impl Media {
         let mut media = Self {
             id,
             details,
-            state: State::Uploading { expires_at: now + timing.upload },
+            state: State::Uploading { expires_at: now + timing.upload, ingest: None },
             attempts: 0,
+            ingests: 0,
             sequence: 0,
             created_at: now,
             updated_at: now,
         };
-        let effects = vec![media.announce(Announcement::Created)];
+        let mut effects = vec![media.announce(Announcement::Created)];
+        if media.details.source_url.is_some() {
+            effects.push(media.begin_ingest(now, timing));
+        }
         (media, effects)
     }
 
@@ -97,16 +111,47 @@ impl Media {
         }
     }
 
-    /// How many more attempts the media may have.
+    /// The attempt that is running, at making outputs or at bringing the source.
+    pub fn running(&self) -> Option<&Attempt> {
+        match &self.state {
+            State::Transcoding { attempt, .. } => Some(attempt),
+            State::Uploading { ingest, .. } => ingest.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// How many more attempts the media may have: at bringing its source from its URL as long as
+    /// there is none, at making outputs afterwards.
     pub const fn retries_left(&self) -> u8 {
-        MAX_ATTEMPTS - if self.attempts == 0 { 1 } else { self.attempts }
+        match self.state {
+            State::Uploading { .. } | State::Failed { source: None, .. } if self.ingests > 0 => {
+                MAX_INGESTS - self.ingests
+            }
+            _ if self.attempts == 0 => MAX_ATTEMPTS - 1,
+            _ => MAX_ATTEMPTS - self.attempts,
+        }
+    }
+
+    /// Whether nothing will happen to the media any more but its deletion.
+    pub const fn is_final(&self) -> bool {
+        match self.state {
+            State::Ready { .. } | State::Deleted { .. } => true,
+            State::Failed { source: None, .. } if self.ingests == 0 => true,
+            State::Failed { .. } => self.retries_left() == 0,
+            State::Uploading { .. } | State::Uploaded { .. } | State::Transcoding { .. } => false,
+        }
     }
 
     /// When the media has to be looked at again even if nothing happens, and the event that is due
     /// then.
     pub fn deadline(&self) -> Option<(Timestamp, Event)> {
         match &self.state {
-            State::Uploading { expires_at } => Some((*expires_at, Event::UploadExpired)),
+            State::Uploading { expires_at, ingest: Some(attempt) }
+                if attempt.lease_until < *expires_at =>
+            {
+                Some((attempt.lease_until, Event::LeaseExpired { attempt: attempt.number }))
+            }
+            State::Uploading { expires_at, .. } => Some((*expires_at, Event::UploadExpired)),
             State::Transcoding { attempt, .. } => {
                 Some((attempt.lease_until, Event::LeaseExpired { attempt: attempt.number }))
             }
@@ -128,34 +173,38 @@ impl Media {
             }
             (State::Deleted { .. }, _) => return Err(Rejected::Deleted),
 
-            (State::Uploading { .. }, Event::SourceStored(source)) => {
-                self.state = State::Uploaded { source };
-                vec![self.announce(Announcement::Uploaded), Effect::Dispatch]
+            (State::Uploading { expires_at, ingest: Some(attempt) }, event) => {
+                return self.while_ingesting(expires_at, attempt, event, now, timing);
             }
+            // What the job still says that brought the source: it may not have heard that it did.
+            (
+                State::Uploaded { .. }
+                | State::Transcoding { .. }
+                | State::Ready { .. }
+                | State::Failed { source: Some(_), .. },
+                event,
+            ) if self.ingests > 0 && event.attempt() == Some(self.last_ingest()) => {
+                return Err(Rejected::Duplicate);
+            }
+
+            (State::Uploading { .. }, Event::SourceStored(source)) => self.source_stored(source),
             (_, Event::SourceStored(_)) => return Err(Rejected::SourceExists),
 
-            (State::Uploading { expires_at }, Event::UploadKept { until }) => {
-                self.state = State::Uploading { expires_at: expires_at.max(until) };
+            (State::Uploading { expires_at, .. }, Event::UploadKept { until }) => {
+                let expires_at = expires_at.max(until);
+                self.state = State::Uploading { expires_at, ingest: None };
                 vec![]
             }
             (_, Event::UploadKept { .. }) => return Err(Rejected::SourceExists),
 
-            (State::Uploading { expires_at }, Event::UploadExpired) if now >= expires_at => {
-                let error =
-                    Failure::new(FailureCode::UploadExpired, "The upload did not finish in time.");
-                self.state = State::Failed { source: None, error };
+            (State::Uploading { expires_at, .. }, Event::UploadExpired) if now >= expires_at => {
+                self.state = State::Failed { source: None, error: Failure::upload_expired() };
                 vec![Effect::DeleteObjects, self.announce(Announcement::Failed)]
             }
 
             (State::Uploaded { source }, Event::Dispatched) => {
                 self.attempts += 1;
-                let attempt = Attempt {
-                    number: self.attempts,
-                    dispatched_at: now,
-                    lease_until: now + timing.lease,
-                    job: None,
-                    progress: None,
-                };
+                let attempt = Attempt::begin(self.attempts, now, timing);
                 self.state = State::Transcoding { source, attempt };
                 vec![
                     self.announce(Announcement::Transcoding),
@@ -173,15 +222,18 @@ impl Media {
             {
                 return Err(Rejected::Duplicate);
             }
-            (State::Failed { error: taken, .. }, Event::Reported(report))
-                if report.attempt == self.attempts
+            (State::Failed { error: taken, source }, Event::Reported(report))
+                if report.attempt
+                    == if source.is_none() { self.last_ingest() } else { self.attempts }
                     && matches!(&report.outcome, Outcome::Failed { error } if *error == taken) =>
             {
                 return Err(Rejected::Duplicate);
             }
 
             (State::Failed { source, .. }, Event::Retry) => match source {
-                None => return Err(Rejected::NoSource),
+                None if self.ingests == 0 => return Err(Rejected::NoSource),
+                None if self.ingests >= MAX_INGESTS => return Err(Rejected::RetryExhausted),
+                None => vec![self.begin_ingest(now, timing)],
                 Some(_) if self.attempts >= MAX_ATTEMPTS => return Err(Rejected::RetryExhausted),
                 Some(source) => {
                     self.state = State::Uploaded { source };
@@ -212,100 +264,27 @@ impl Media {
         Ok((self, effects))
     }
 
-    fn while_transcoding(
-        mut self,
-        mut source: Source,
-        mut attempt: Attempt,
-        event: Event,
-        now: Timestamp,
-        timing: Timing,
-    ) -> Result<(Self, Vec<Effect>), Rejected> {
-        let running = attempt.number;
-        let mut effects = Vec::new();
-        match event {
-            Event::JobAccepted { attempt: number, job } if number == running => {
-                attempt.job = Some(job);
-                attempt.lease_until = now + timing.lease;
-                self.state = State::Transcoding { source, attempt };
-            }
-            Event::StillQueued { attempt: number } if number == running => {
-                attempt.lease_until = now + timing.lease;
-                self.state = State::Transcoding { source, attempt };
-            }
-            Event::Progressed(mut progress) if progress.attempt == running => {
-                let before = attempt.playable();
-                // Requests can overtake each other: what was reached stays reached.
-                if let Some(last) = &attempt.progress {
-                    progress.playable |= last.playable;
-                    progress.percent = progress.percent.max(last.percent);
-                }
-                attempt.lease_until = now + timing.lease;
-                attempt.progress = Some(progress);
-                if !before && attempt.playable() {
-                    effects.push(self.announce(Announcement::Playable));
-                }
-                self.state = State::Transcoding { source, attempt };
-            }
-            Event::Reported(report) if report.attempt == running => {
-                // What the handler has read it knows, even if it could make nothing of it.
-                source.sha256 = source.sha256.or_else(|| report.source_sha256.clone());
-                match report.outcome {
-                    Outcome::Completed { .. } => {
-                        self.state = State::Ready { source, report };
-                        effects.push(self.announce(Announcement::Ready));
-                    }
-                    Outcome::Failed { error } => effects = self.attempt_failed(source, error),
-                }
-            }
-            Event::DispatchFailed { attempt: number, message } if number == running => {
-                effects =
-                    self.attempt_failed(source, Failure::new(FailureCode::DispatchFailed, message));
-            }
-            Event::LeaseExpired { attempt: number }
-                if number == running && now >= attempt.lease_until =>
-            {
-                let error =
-                    Failure::new(FailureCode::HandlerLost, "The handler fell silent in mid-job.");
-                effects = self.attempt_failed(source, error);
-                effects.extend(attempt.job.map(|job| Effect::CancelJob { job }));
-            }
-            Event::Cancel => {
-                effects = self.cancelled(Some(source));
-                effects.extend(attempt.job.map(|job| Effect::CancelJob { job }));
-            }
-            Event::Delete => {
-                effects = self.deleted(now);
-                effects.extend(attempt.job.map(|job| Effect::CancelJob { job }));
-            }
-            Event::SourceStored(_) => return Err(Rejected::SourceExists),
-            Event::Retry => return Err(Rejected::NotFailed),
-            _ => return Err(Rejected::Stale),
-        }
-        self.updated_at = now;
-        Ok((self, effects))
-    }
-
-    fn attempt_failed(&mut self, source: Source, error: Failure) -> Vec<Effect> {
-        let again = error.transient
-            && self.details.pipeline.retry == RetryPolicy::Automatic
-            && self.attempts < MAX_ATTEMPTS;
-        self.state = State::Failed { source: Some(source.clone()), error };
-        let mut effects = vec![self.announce(Announcement::Failed)];
-        if again {
-            self.state = State::Uploaded { source };
-            effects.push(Effect::Dispatch);
-        }
-        effects
-    }
-
     fn cancelled(&mut self, source: Option<Source>) -> Vec<Effect> {
         let error = Failure::new(FailureCode::Cancelled, "The media was cancelled.");
         self.state = State::Failed { source, error };
         vec![self.announce(Announcement::Failed)]
     }
 
+    fn source_stored(&mut self, source: Source) -> Vec<Effect> {
+        self.state = State::Uploaded { source };
+        self.forget_query();
+        vec![self.announce(Announcement::Uploaded), Effect::Dispatch]
+    }
+
+    fn forget_query(&mut self) {
+        if let Some(url) = &mut self.details.source_url {
+            url.forget_query();
+        }
+    }
+
     fn deleted(&mut self, now: Timestamp) -> Vec<Effect> {
         self.state = State::Deleted { at: now };
+        self.forget_query();
         vec![Effect::DeleteObjects, self.announce(Announcement::Deleted)]
     }
 
@@ -313,4 +292,9 @@ impl Media {
         self.sequence += 1;
         Effect::Announce { kind, sequence: self.sequence }
     }
+}
+
+/// Whether a count stands at zero, and is not worth storing.
+const fn none_yet(count: &u8) -> bool {
+    *count == 0
 }

@@ -46,6 +46,8 @@ problem_codes! {
     ChecksumMismatch = "checksum_mismatch", 400, "The upload does not match its checksum";
     EmptyUpload = "empty_upload", 400, "The upload is empty";
     UploadTooLarge = "upload_too_large", 413, "The upload is beyond the limit";
+    SourceUrlInvalid = "source_url_invalid", 400, "The source's URL cannot be used";
+    SourceUrlCredentials = "source_url_credentials", 400, "The source's URL contains credentials";
     Unauthorized = "unauthorized", 401, "No valid API key was given";
     Forbidden = "forbidden", 403, "The API key may not do this";
     TokenInvalid = "token_invalid", 403, "The token is not valid here";

@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// How long an upload that gives no sign of life keeps others out.
-const LOCK: SignedDuration = SignedDuration::from_secs(30);
+pub(super) const LOCK: SignedDuration = SignedDuration::from_secs(30);
 /// Progress reaches subscribers at most this often. A little under a second, so that a handler that
 /// reports every second is not thinned out to every other one.
 const PROGRESS_EVERY: SignedDuration = SignedDuration::from_millis(900);
@@ -61,11 +61,30 @@ impl Inner {
                 }
                 Ok(Value::Null)
             }
+            Command::AttachUpload { upload, size } => {
+                reply(&self.attach_upload(upload, size).await?)
+            }
+            Command::HoldForUpload { upload, until } => {
+                self.hold_for_upload(upload, until)?;
+                self.rearm().await;
+                Ok(Value::Null)
+            }
+            Command::DetachUpload { upload } => {
+                self.detach_upload(upload)?;
+                Ok(Value::Null)
+            }
+            Command::FinishUpload { upload, source } => {
+                if self.finish_upload(upload, source)? {
+                    self.after_change().await;
+                }
+                Ok(Value::Null)
+            }
             Command::StoreSource { lock, source } => {
                 self.check_lock(&lock)?;
                 self.awaiting_source()?;
                 let record = self.apply(Event::SourceStored(source))?;
                 self.store.unlock()?;
+                self.drop_upload(clock::now())?;
                 self.after_change().await;
                 reply(&record)
             }
@@ -81,13 +100,8 @@ impl Inner {
             },
             Command::Progress(progress) => self.progress(progress).await,
             Command::Report(report) => {
-                let now = clock::now();
-                let Record { media, .. } = self.record()?;
                 let event = Event::Reported(Box::new(report));
-                if media
-                    .apply(event.clone(), now, self.config()?.timing)
-                    .is_err_and(|rejected| rejected == Rejected::Duplicate)
-                {
+                if self.is_duplicate(&event)? {
                     return Ok(Value::Null);
                 }
                 self.change(event).await.map(|_| Value::Null)
@@ -112,6 +126,13 @@ impl Inner {
                 Ok(Value::Null)
             }
         }
+    }
+
+    /// Whether an event tells what is known already: nothing is to be done, and nothing is wrong.
+    pub(super) fn is_duplicate(&self, event: &Event) -> ApiResult<bool> {
+        let applied =
+            self.record()?.media.apply(event.clone(), clock::now(), self.config()?.timing);
+        Ok(applied.is_err_and(|rejected| rejected == Rejected::Duplicate))
     }
 
     async fn change(self: &Rc<Self>, event: Event) -> ApiResult<Value> {
@@ -148,7 +169,7 @@ impl Inner {
     }
 
     /// The media, if it waits for its source.
-    fn awaiting_source(&self) -> ApiResult<Record> {
+    pub(super) fn awaiting_source(&self) -> ApiResult<Record> {
         let record = self.living()?;
         match record.media.state {
             State::Uploading { .. } => Ok(record),
@@ -159,13 +180,31 @@ impl Inner {
 
     fn begin_upload(&self, size: u64) -> ApiResult<UploadLock> {
         let now = clock::now();
+        self.open_for(Some(size), now)?;
+        if self.store.lock_holder(now)?.is_some() {
+            return Err(ProblemCode::UploadInProgress.into());
+        }
+        let lock = hex::encode(&clock::random_secret()[..16]);
+        self.store.lock(&lock, now + LOCK)?;
+        Ok(UploadLock { lock })
+    }
+
+    /// The media, if it takes an upload of `size` bytes, where the size is known.
+    pub(super) fn open_for(&self, size: Option<u64>, now: Timestamp) -> ApiResult<Record> {
         let record = self.awaiting_source()?;
+        if record.media.running().is_some() {
+            return Err(ApiError::new(
+                ProblemCode::UploadInProgress,
+                "The source is being fetched from its URL.",
+            ));
+        }
         if record.media.deadline().is_some_and(|(at, _)| at <= now) {
             return Err(ApiError::new(
                 ProblemCode::UploadClosed,
                 "The time for uploading is over.",
             ));
         }
+        let Some(size) = size else { return Ok(record) };
         check_size(size, record.max_bytes)?;
         if let Some(declared) = record.media.details.size.filter(|declared| *declared != size) {
             return Err(ApiError::new(
@@ -175,12 +214,7 @@ impl Inner {
                 ),
             ));
         }
-        if self.store.lock_holder(now)?.is_some() {
-            return Err(ProblemCode::UploadInProgress.into());
-        }
-        let lock = hex::encode(&clock::random_secret()[..16]);
-        self.store.lock(&lock, now + LOCK)?;
-        Ok(UploadLock { lock })
+        Ok(record)
     }
 
     fn check_lock(&self, lock: &str) -> ApiResult<()> {
@@ -193,17 +227,18 @@ impl Inner {
     async fn progress(self: &Rc<Self>, progress: Progress) -> ApiResult<Value> {
         let stage = progress.stage;
         let before = self.record()?.media;
-        let record = self.apply(Event::Progressed(progress))?;
-        if let State::Transcoding { attempt, .. } = &record.media.state
-            && let Some(progress) = &attempt.progress
-        {
+        let event = Event::Progressed(progress);
+        if self.is_duplicate(&event)? {
+            return Ok(Value::Null);
+        }
+        let record = self.apply(event)?;
+        if let Some(told) = last_told(&record.media) {
             let now = clock::now();
             let due = self.told_progress.get().is_none_or(|told| told + PROGRESS_EVERY <= now);
-            let first_of_stage = !matches!(&before.state, State::Transcoding { attempt, .. }
-                if attempt.progress.as_ref().is_some_and(|before| before.stage == stage));
+            let first_of_stage = last_told(&before).is_none_or(|before| before.stage != stage);
             if due || first_of_stage {
                 self.told_progress.set(Some(now));
-                self.tell("progress", progress)?;
+                self.tell("progress", told)?;
             }
         }
         if record.media.sequence == before.sequence {
@@ -213,6 +248,11 @@ impl Inner {
         }
         Ok(Value::Null)
     }
+}
+
+/// What the running attempt last told of itself.
+fn last_told(media: &Media) -> Option<&Progress> {
+    media.running()?.progress.as_ref()
 }
 
 fn not_deleted(record: Record) -> ApiResult<Record> {

@@ -6,7 +6,7 @@
 use std::rc::Rc;
 
 use jiff::{SignedDuration, Timestamp};
-use reelmill_shared::media::{Attempt, Effect, Event, Source, State};
+use reelmill_shared::media::{Effect, Event, State};
 
 use super::{
     Inner, log,
@@ -17,6 +17,7 @@ use crate::{
     dispatch::{self, JobStatus, Start},
     error::ApiResult,
     objects,
+    upload_object::{self, UploadStub},
     view::Record,
 };
 
@@ -67,6 +68,10 @@ impl Inner {
         match &claimed.task {
             Task::Index => self.index().await?,
             Task::Sweep => self.sweep().await?,
+            Task::AbortUpload { upload } => {
+                let stub = UploadStub::new(&self.env, *upload)?;
+                let () = stub.send(&upload_object::Command::Abort).await?;
+            }
             Task::Effect { effect } => match effect {
                 Effect::Dispatch => {
                     // A rejection means that the media was cancelled or deleted meanwhile.
@@ -88,6 +93,9 @@ impl Inner {
                     }
                 }
                 Effect::DeleteObjects => {
+                    if !self.is_unwanted()? {
+                        return Ok(Outcome::Done);
+                    }
                     self.delete_objects().await?;
                     self.store.enqueue(&Task::Sweep, now + SWEEP_AFTER)?;
                 }
@@ -102,14 +110,16 @@ impl Inner {
 
     async fn start_job(self: &Rc<Self>, number: u8, tries: i64) -> ApiResult<Outcome> {
         let record = self.record()?;
-        let Some((source, attempt)) = running(&record).filter(|(_, a)| a.number == number) else {
+        let Some(attempt) = record.media.running().filter(|a| a.number == number) else {
             return Ok(Outcome::Done);
         };
         if attempt.job.is_some() {
             return Ok(Outcome::Done);
         }
         let config = self.config()?;
-        let job = dispatch::job(&config, &record, source, number, clock::now());
+        let Some(job) = dispatch::job(&config, &record, clock::now()) else {
+            return Ok(Outcome::Done);
+        };
         let event = match dispatch::start(&config, &job).await {
             Start::Accepted(job) => Event::JobAccepted { attempt: number, job },
             Start::Refused(message) => Event::DispatchFailed { attempt: number, message },
@@ -123,7 +133,8 @@ impl Inner {
             Event::JobAccepted { job, .. } => Some(job.clone()),
             _ => None,
         };
-        if self.apply(event).is_err() {
+        // A source may be there before it is known that the job to bring it was taken.
+        if !self.is_duplicate(&event)? && self.apply(event).is_err() {
             // Nobody waits for it any more: it was cancelled, deleted or given up meanwhile.
             if let Some(job) = accepted {
                 let effect = Effect::CancelJob { job };
@@ -141,7 +152,8 @@ impl Inner {
         let Some((_, mut event)) = record.media.deadline().filter(|(at, _)| *at <= now) else {
             return Ok(());
         };
-        if let Some((_, attempt)) = running(&record)
+        if let Some(attempt) = record.media.running()
+            && matches!(event, Event::LeaseExpired { .. })
             && attempt.progress.is_none()
         {
             let number = attempt.number;
@@ -182,20 +194,23 @@ impl Inner {
         objects::delete_all(&self.env.bucket("BUCKET")?, media.id, &origin).await
     }
 
+    /// Whether what is stored of the media is of no use: it is deleted, or nobody brings its source.
+    /// A retry may have taken it on since its deletion was asked for.
+    fn is_unwanted(&self) -> ApiResult<bool> {
+        let Record { media, .. } = self.record()?;
+        Ok(matches!(media.state, State::Deleted { .. } | State::Failed { source: None, .. }))
+    }
+
     async fn sweep(&self) -> ApiResult<()> {
+        if !self.is_unwanted()? {
+            return Ok(());
+        }
         self.delete_objects().await?;
         let Record { media, .. } = self.record()?;
         if matches!(media.state, State::Deleted { .. }) {
             catalogue::remove(&self.env.d1("CATALOGUE")?, media.id).await?;
         }
         Ok(())
-    }
-}
-
-fn running(record: &Record) -> Option<(&Source, &Attempt)> {
-    match &record.media.state {
-        State::Transcoding { source, attempt } => Some((source, attempt)),
-        _ => None,
     }
 }
 

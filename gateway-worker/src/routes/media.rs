@@ -2,7 +2,12 @@
 
 use axum::extract::Path;
 use http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts};
-use reelmill_shared::{id::MediaId, media::Details, problem::ProblemCode};
+use reelmill_shared::{
+    id::MediaId,
+    media::Details,
+    problem::ProblemCode,
+    source_url::{SourceUrl, SourceUrlRefused},
+};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -33,15 +38,23 @@ struct CreateMedia {
     filename: Option<String>,
     size: Option<u64>,
     content_type: Option<String>,
+    source: Option<CreateSource>,
     #[serde(default)]
     pipeline: reelmill_shared::job::Pipeline,
     #[serde(default)]
     metadata: serde_json::Map<String, serde_json::Value>,
 }
 
+/// Where the source comes from, if it is not uploaded.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct CreateSource {
+    url: String,
+}
+
 impl CreateMedia {
     fn check(self, max_bytes: u64) -> ApiResult<Details> {
-        let Self { filename, size, content_type, pipeline, metadata } = self;
+        let Self { filename, size, content_type, source, pipeline, metadata } = self;
         if filename.as_ref().is_some_and(|name| name.chars().count() > MAX_FILENAME) {
             return Err(ApiError::invalid("`filename` may have at most 255 characters."));
         }
@@ -56,8 +69,21 @@ impl CreateMedia {
             Some(size) => check_size(size, max_bytes)?,
             None => {}
         }
-        Ok(Details { filename, size, content_type, pipeline, metadata })
+        let source_url = source.map(|source| source_url(&source.url)).transpose()?;
+        Ok(Details { filename, size, content_type, source_url, pipeline, metadata })
     }
+}
+
+/// Reads the URL of a source. Whether its host is one that may be asked, the handler sees, who looks
+/// up its address.
+fn source_url(text: &str) -> ApiResult<SourceUrl> {
+    SourceUrl::parse(text).map_err(|refused| {
+        let code = match refused {
+            SourceUrlRefused::Credentials => ProblemCode::SourceUrlCredentials,
+            _ => ProblemCode::SourceUrlInvalid,
+        };
+        ApiError::new(code, format!("`source.url` {refused}."))
+    })
 }
 
 /// `POST /api/media`
@@ -187,6 +213,16 @@ mod tests {
     #[case(json!({"pipeline": {"segmentSeconds": 60}}), Some(ProblemCode::InvalidRequest))]
     #[case(json!({"pipeline": {"unknown": 1}}), Some(ProblemCode::InvalidRequest))]
     #[case(json!({"fileName": "a"}), Some(ProblemCode::InvalidRequest))]
+    #[case(json!({"source": {"url": "https://example.com/a.mp4?key=1"}}), None)]
+    #[case(json!({"source": {"url": "http://example.com/"}}), None)]
+    #[case(json!({"source": {"url": "/a.mp4"}}), Some(ProblemCode::SourceUrlInvalid))]
+    #[case(json!({"source": {"url": "file:///etc/passwd"}}), Some(ProblemCode::SourceUrlInvalid))]
+    #[case(json!({"source": {"url": format!("https://a.example/{}", "a".repeat(2048))}}),
+        Some(ProblemCode::SourceUrlInvalid))]
+    #[case(json!({"source": {"url": "https://me:secret@example.com/"}}),
+        Some(ProblemCode::SourceUrlCredentials))]
+    #[case(json!({"source": {"uri": "https://example.com/"}}), Some(ProblemCode::InvalidRequest))]
+    #[case(json!({"source": "https://example.com/"}), Some(ProblemCode::InvalidRequest))]
     fn has_limits(#[case] body: Value, #[case] expected: Option<ProblemCode>) {
         assert_eq!(check(body).err(), expected);
     }

@@ -20,6 +20,11 @@ impl Failure {
     pub fn new(code: FailureCode, message: impl Into<String>) -> Self {
         Self { code, message: message.into(), transient: code.is_transient() }
     }
+
+    /// Nobody brought the source in time.
+    pub(crate) fn upload_expired() -> Self {
+        Self::new(FailureCode::UploadExpired, "The upload did not finish in time.")
+    }
 }
 
 macro_rules! failure_codes {

@@ -36,6 +36,36 @@ fn job_is_pinned() {
 }
 
 #[test]
+fn ingest_is_pinned() {
+    let json = json!({
+        "version": 1,
+        "kind": "ingest",
+        "mediaId": MEDIA,
+        "attempt": 101,
+        "sourceUrl": "https://example.com/a.mp4?signature=s3cret",
+        "size": 7608204,
+        "maxBytes": 1_099_511_627_776u64,
+        "uploadUrl": "https://gateway.example/api/uploads?token=AQ",
+        "callback": {
+            "reportUrl": "https://gateway.example/api/handler/report",
+            "progressUrl": "https://gateway.example/api/handler/progress",
+            "leaseSeconds": 60,
+        },
+    });
+    let spec: IngestSpec = round_trip(json.clone());
+    assert!(!format!("{spec:?}").contains("s3cret"));
+    let job = Job::read(json.clone()).expect("a job");
+    assert_eq!(job.attempt(), (MEDIA.parse().expect("an id"), INGEST + 1));
+    assert_eq!(serde_json::to_value(&job).expect("json"), json);
+}
+
+#[test]
+fn a_job_of_an_unknown_kind_is_none() {
+    assert!(Job::read(json!({"version": 1, "kind": "analyse", "mediaId": MEDIA})).is_err());
+    assert!(Job::read(json!({"version": 1, "mediaId": MEDIA})).is_err());
+}
+
+#[test]
 fn progress_is_pinned() {
     round_trip::<Progress>(json!({
         "mediaId": MEDIA, "attempt": 1, "stage": "encoding", "percent": 41.5, "speed": 3.25,

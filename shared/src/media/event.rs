@@ -56,6 +56,21 @@ pub enum Event {
     Delete,
 }
 
+impl Event {
+    /// The attempt that it is about, if it is about one.
+    pub(super) fn attempt(&self) -> Option<u8> {
+        match self {
+            Self::JobAccepted { attempt, .. }
+            | Self::DispatchFailed { attempt, .. }
+            | Self::StillQueued { attempt }
+            | Self::LeaseExpired { attempt } => Some(*attempt),
+            Self::Progressed(progress) => Some(progress.attempt),
+            Self::Reported(report) => Some(report.attempt),
+            _ => None,
+        }
+    }
+}
+
 /// What has to be done after a change. Each may be carried out more than once.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase", tag = "type")]
@@ -66,7 +81,7 @@ pub enum Effect {
     /// Hand the job to the handler, then apply [`Event::JobAccepted`] or
     /// [`Event::DispatchFailed`].
     StartJob {
-        /// The attempt to start.
+        /// The attempt to start; beyond [`INGEST`](crate::job::INGEST) it is to bring the source.
         attempt: u8,
     },
     /// Tell the handler to stop. Best effort: its reports are stale anyhow.
@@ -74,7 +89,7 @@ pub enum Effect {
         /// The handler's id for the job.
         job: String,
     },
-    /// Delete every object of the media and abort its uploads.
+    /// Delete every object of the media and abort its uploads, unless a retry has taken it on since.
     DeleteObjects,
     /// Tell the world: webhooks and live subscribers.
     Announce {
@@ -143,8 +158,8 @@ pub enum Rejected {
     /// It is about an attempt that is not running, or comes too early or too late: no bug.
     #[error("the event is about another attempt or another time")]
     Stale,
-    /// It repeats a report that was already taken.
-    #[error("the report was already taken")]
+    /// It repeats what was already taken, or comes from the job that brought the stored source.
+    #[error("that was already taken")]
     Duplicate,
     /// The media is gone.
     #[error("the media was deleted")]

@@ -3,9 +3,14 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::job::{Failure, JobReport, Pipeline, Progress};
+use super::Timing;
+use crate::{
+    job::{Failure, JobReport, Pipeline, Progress},
+    source_url::SourceUrl,
+};
 
-/// What the creator of a media said of it; never changes.
+/// What the creator of a media said of it. It never changes, but that the URL of a source loses its
+/// query, which may be a credential, once it is not needed any more.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Details {
@@ -18,6 +23,9 @@ pub struct Details {
     /// Declared media type, for people: what the source is, is decided by its content.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub content_type: Option<String>,
+    /// Where the source is to be fetched from; absent where it is uploaded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source_url: Option<SourceUrl>,
     /// What to make.
     pub pipeline: Pipeline,
     /// The caller's own JSON object, handed back with every answer and webhook.
@@ -52,6 +60,9 @@ pub enum State {
     Uploading {
         /// When the wait ends.
         expires_at: Timestamp,
+        /// The running attempt at bringing it from its URL, where it has one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        ingest: Option<Box<Attempt>>,
     },
     /// The source is stored; an attempt is about to be dispatched.
     Uploaded {
@@ -105,7 +116,7 @@ impl State {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Attempt {
-    /// Its number, from 1.
+    /// Its number: from 1, or beyond [`INGEST`](crate::job::INGEST) where it brings the source.
     pub number: u8,
     /// When it was dispatched.
     pub dispatched_at: Timestamp,
@@ -120,6 +131,29 @@ pub struct Attempt {
 }
 
 impl Attempt {
+    /// An attempt that is dispatched now.
+    pub(super) fn begin(number: u8, now: Timestamp, timing: Timing) -> Self {
+        let lease_until = now + timing.lease;
+        Self { number, dispatched_at: now, lease_until, job: None, progress: None }
+    }
+
+    /// Takes a sign of life.
+    pub(super) fn renew(&mut self, now: Timestamp, timing: Timing) {
+        self.lease_until = now + timing.lease;
+    }
+
+    /// Takes a sign of life that tells how far the job is.
+    pub(super) fn progressed(&mut self, mut progress: Progress, now: Timestamp, timing: Timing) {
+        // Requests can overtake each other: what was reached stays reached.
+        if let Some(last) = &self.progress {
+            progress.playable |= last.playable;
+            progress.percent = progress.percent.max(last.percent);
+            progress.bytes = progress.bytes.max(last.bytes);
+        }
+        self.progress = Some(progress);
+        self.renew(now, timing);
+    }
+
     /// Whether the attempt's outputs can be played while they grow.
     pub fn playable(&self) -> bool {
         self.progress.as_ref().is_some_and(|progress| progress.playable)

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use proptest::prelude::*;
 
 use super::*;
-use crate::job::{JobReport, Metrics, Progress, Stage, Summary};
+use crate::job::{INGEST, JobReport, Metrics, Progress, RetryPolicy, Stage, Summary};
 
 const TIMING: Timing =
     Timing { upload: SignedDuration::from_hours(24), lease: SignedDuration::from_secs(60) };
@@ -21,6 +21,15 @@ fn source() -> Source {
 fn created(retry: RetryPolicy) -> Media {
     let mut details = Details::default();
     details.pipeline.retry = retry;
+    Media::create(MediaId::derived(&["test"]), details, at(0), TIMING).0
+}
+
+/// A media whose source is brought from its URL.
+fn from_url(retry: RetryPolicy) -> Media {
+    let mut details = Details::default();
+    details.pipeline.retry = retry;
+    details.source_url =
+        Some("https://example.com/a.mp4?key=s3cret".to_owned().try_into().expect("a URL"));
     Media::create(MediaId::derived(&["test"]), details, at(0), TIMING).0
 }
 
@@ -54,9 +63,13 @@ fn failed(attempt: u8, code: FailureCode) -> Event {
 
 /// Applies events that must all be accepted.
 fn after(events: impl IntoIterator<Item = Event>) -> Media {
-    events.into_iter().fold(created(RetryPolicy::Manual), |media, event| {
-        media.apply(event, at(1), TIMING).expect("an accepted event").0
-    })
+    on(created(RetryPolicy::Manual), events)
+}
+
+fn on(media: Media, events: impl IntoIterator<Item = Event>) -> Media {
+    events
+        .into_iter()
+        .fold(media, |media, event| media.apply(event, at(1), TIMING).expect("an accepted event").0)
 }
 
 fn accepted(attempt: u8) -> Event {
@@ -68,6 +81,10 @@ fn states() -> Vec<(&'static str, Media)> {
     let first = || vec![stored(), Event::Dispatched, accepted(1)];
     let then = |more: &[Event]| after(first().into_iter().chain(more.iter().cloned()));
     let broken = failed(1, FailureCode::Internal);
+    let ingesting = |more: &[Event]| {
+        on(from_url(RetryPolicy::Manual), [&[accepted(INGEST + 1)], more].concat())
+    };
+    let gone = failed(INGEST + 1, FailureCode::SourceNotFound);
     vec![
         ("uploading", created(RetryPolicy::Manual)),
         ("uploaded", after([stored()])),
@@ -81,6 +98,14 @@ fn states() -> Vec<(&'static str, Media)> {
         ("failed, no source", after([Event::Cancel])),
         ("ready", then(&[completed(1)])),
         ("deleted", then(&[Event::Delete])),
+        ("ingesting 101", ingesting(&[])),
+        ("ingest 101 failed", ingesting(std::slice::from_ref(&gone))),
+        ("ingesting 102", ingesting(&[gone.clone(), Event::Retry])),
+        (
+            "ingest 102 failed",
+            ingesting(&[gone.clone(), Event::Retry, failed(102, FailureCode::SourceNotFound)]),
+        ),
+        ("ingested, transcoding 1", ingesting(&[stored(), Event::Dispatched, accepted(1)])),
     ]
 }
 
@@ -101,6 +126,17 @@ fn events() -> Vec<(&'static str, Event)> {
         ("failed 2", failed(2, FailureCode::Internal)),
         ("lease expired 1", Event::LeaseExpired { attempt: 1 }),
         ("lease expired 2", Event::LeaseExpired { attempt: 2 }),
+        ("job accepted 101", accepted(101)),
+        ("refused 101", Event::DispatchFailed { attempt: 101, message: "no".into() }),
+        ("still queued 101", Event::StillQueued { attempt: 101 }),
+        ("progressed 101", progress(101, 1.0, false)),
+        ("completed 101", completed(101)),
+        ("failed 101", failed(101, FailureCode::SourceNotFound)),
+        ("lease expired 101", Event::LeaseExpired { attempt: 101 }),
+        ("progressed 102", progress(102, 1.0, false)),
+        ("completed 102", completed(102)),
+        ("failed 102", failed(102, FailureCode::SourceNotFound)),
+        ("lease expired 102", Event::LeaseExpired { attempt: 102 }),
         ("retry", Event::Retry),
         ("cancel", Event::Cancel),
         ("delete", Event::Delete),
@@ -177,6 +213,33 @@ fn progress_that_was_overtaken_takes_nothing_back() {
 }
 
 #[test]
+fn is_final_when_nothing_but_deletion_can_follow() {
+    let finals: Vec<_> =
+        states().into_iter().filter(|(_, media)| media.is_final()).map(|(name, _)| name).collect();
+    let expected = ["failed 2", "failed, no source", "ready", "deleted", "ingest 102 failed"];
+    assert_eq!(finals, expected);
+    for (name, media) in states() {
+        let retried = media.clone().apply(Event::Retry, at(1), TIMING).is_ok();
+        assert_eq!(retried, media.state.name() == "failed" && !media.is_final(), "{name}");
+    }
+}
+
+#[test]
+fn a_failed_download_is_retried_once_if_asked_for() {
+    let run = |media: Media, event| media.apply(event, at(1), TIMING).expect("an accepted event");
+    let gone = |attempt| failed(attempt, FailureCode::SourceUnreachable);
+    let (media, effects) = run(from_url(RetryPolicy::Automatic), gone(101));
+    assert_eq!((media.state.name(), media.retries_left()), ("uploading", 0));
+    assert!(effects.contains(&Effect::StartJob { attempt: 102 }));
+    let (media, _) = run(media, gone(102));
+    assert!(media.is_final());
+
+    let refused = failed(101, FailureCode::SourceUrlRefused);
+    let (media, _) = run(from_url(RetryPolicy::Automatic), refused);
+    assert_eq!((media.state.name(), media.retries_left()), ("failed", 1));
+}
+
+#[test]
 fn a_digest_that_was_not_known_comes_with_the_report() {
     let digest = |source: Source, outcome: Outcome| {
         let media = after([Event::SourceStored(source), Event::Dispatched]);
@@ -226,7 +289,7 @@ fn a_transient_failure_is_retried_once_if_asked_for() {
 }
 
 fn any_event() -> impl Strategy<Value = Event> {
-    let attempt = 0u8..4;
+    let attempt = prop_oneof![3 => 0u8..4, 2 => INGEST..INGEST + 4];
     prop_oneof![
         1 => Just(Event::SourceStored(source())),
         1 => (0i64..200_000).prop_map(|second| Event::UploadKept { until: at(second) }),
@@ -262,6 +325,7 @@ fn attempt_of(event: &Event) -> Option<u8> {
 fn running(media: &Media) -> Option<u8> {
     match &media.state {
         State::Transcoding { attempt, .. } => Some(attempt.number),
+        State::Uploading { ingest: Some(attempt), .. } => Some(attempt.number),
         _ => None,
     }
 }
@@ -274,14 +338,15 @@ proptest! {
     fn invariants_hold_in_every_order(
         automatic in any::<bool>(),
         // The source first, mostly: else half of the runs would never get anywhere.
-        upload in prop::bool::weighted(0.9),
+        upload in prop::bool::weighted(0.7),
+        url in any::<bool>(),
         events in prop::collection::vec((any_event(), 0i64..100), 0..40),
     ) {
         let retry = if automatic { RetryPolicy::Automatic } else { RetryPolicy::Manual };
-        let mut media = created(retry);
+        let mut media = if url { from_url(retry) } else { created(retry) };
         let mut now = at(1);
         let mut sequence = media.sequence;
-        let mut starts = 0;
+        let (mut starts, mut ingests) = (0, u8::from(url));
         let events = upload.then_some((Event::SourceStored(source()), 0)).into_iter().chain(events);
         for (event, wait) in events {
             now += SignedDuration::from_secs(wait);
@@ -302,6 +367,11 @@ proptest! {
                         sequence += 1;
                         prop_assert_eq!(*number, sequence);
                     }
+                    Effect::StartJob { attempt } if *attempt > INGEST => {
+                        ingests += 1;
+                        prop_assert_eq!(*attempt, INGEST + ingests);
+                        prop_assert!(starts == 0, "a source was brought that was there");
+                    }
                     Effect::StartJob { attempt } => {
                         starts += 1;
                         prop_assert_eq!(*attempt, starts);
@@ -310,6 +380,10 @@ proptest! {
                 }
             }
             prop_assert!(next.attempts <= MAX_ATTEMPTS && next.attempts == starts);
+            prop_assert!(next.ingests <= MAX_INGESTS && next.ingests == ingests);
+            let known = format!("{:?}", next.details.source_url.as_ref().map(|url| url.expose().query()));
+            let waits = matches!(next.state, State::Uploading { .. } | State::Failed { source: None, .. });
+            prop_assert_eq!(known.contains("s3cret"), url && waits, "kept as long as it is needed");
             prop_assert_eq!(next.sequence, sequence);
             prop_assert!(next.updated_at >= before.updated_at);
             media = next;

@@ -1,0 +1,117 @@
+//! How a media comes by a source that has a URL of its own.
+//!
+//! The media waits in `uploading` as for any upload, with a running attempt beside: the handler
+//! fetches the source and uploads it. What ends the wait is the stored source. The attempt's lease,
+//! its report and its refusal matter only where there is none; then one retry is left.
+
+use jiff::Timestamp;
+
+use super::{Announcement, Attempt, Effect, Event, Media, Rejected, State, Timing};
+use crate::job::{Failure, FailureCode, INGEST, Outcome, RetryPolicy};
+
+/// Attempts at bringing a source from its URL: the first and one retry.
+pub const MAX_INGESTS: u8 = 2;
+
+impl Media {
+    /// The number of the last attempt at bringing the source; of no attempt if there was none.
+    pub(super) const fn last_ingest(&self) -> u8 {
+        INGEST + self.ingests
+    }
+
+    /// Begins an attempt at bringing the source from its URL.
+    pub(super) fn begin_ingest(&mut self, now: Timestamp, timing: Timing) -> Effect {
+        self.ingests += 1;
+        let attempt = Attempt::begin(self.last_ingest(), now, timing);
+        self.state =
+            State::Uploading { expires_at: now + timing.upload, ingest: Some(Box::new(attempt)) };
+        Effect::StartJob { attempt: self.last_ingest() }
+    }
+
+    pub(super) fn while_ingesting(
+        mut self,
+        expires_at: Timestamp,
+        mut attempt: Box<Attempt>,
+        event: Event,
+        now: Timestamp,
+        timing: Timing,
+    ) -> Result<(Self, Vec<Effect>), Rejected> {
+        let running = attempt.number;
+        let mut effects = Vec::new();
+        match event {
+            Event::SourceStored(source) => effects = self.source_stored(source),
+            Event::UploadKept { until } => {
+                let expires_at = expires_at.max(until);
+                self.state = State::Uploading { expires_at, ingest: Some(attempt) };
+            }
+            Event::JobAccepted { attempt: number, job } if number == running => {
+                attempt.job = Some(job);
+                attempt.renew(now, timing);
+                self.state = State::Uploading { expires_at, ingest: Some(attempt) };
+            }
+            Event::StillQueued { attempt: number } if number == running => {
+                attempt.renew(now, timing);
+                self.state = State::Uploading { expires_at, ingest: Some(attempt) };
+            }
+            Event::Progressed(progress) if progress.attempt == running => {
+                attempt.progressed(progress, now, timing);
+                self.state = State::Uploading { expires_at, ingest: Some(attempt) };
+            }
+            Event::Reported(report) if report.attempt == running => match report.outcome {
+                // The stored source is about to be heard of; it has one more lease's time.
+                Outcome::Completed { .. } => {
+                    attempt.renew(now, timing);
+                    self.state = State::Uploading { expires_at, ingest: Some(attempt) };
+                }
+                // The job is over: there is none to cancel.
+                Outcome::Failed { error } => effects = self.ingest_failed(error, None, now, timing),
+            },
+            Event::DispatchFailed { attempt: number, message } if number == running => {
+                let error = Failure::new(FailureCode::DispatchFailed, message);
+                effects = self.ingest_failed(error, None, now, timing);
+            }
+            Event::LeaseExpired { attempt: number }
+                if number == running && now >= attempt.lease_until =>
+            {
+                let error = Failure::new(
+                    FailureCode::HandlerLost,
+                    "The handler fell silent in mid-download.",
+                );
+                effects = self.ingest_failed(error, attempt.job, now, timing);
+            }
+            Event::UploadExpired if now >= expires_at => {
+                effects = self.ingest_failed(Failure::upload_expired(), attempt.job, now, timing);
+            }
+            Event::Cancel => {
+                let error = Failure::new(FailureCode::Cancelled, "The media was cancelled.");
+                effects = self.ingest_failed(error, attempt.job, now, timing);
+            }
+            Event::Delete => {
+                effects = self.deleted(now);
+                effects.extend(attempt.job.map(|job| Effect::CancelJob { job }));
+            }
+            Event::Retry => return Err(Rejected::NotFailed),
+            _ => return Err(Rejected::Stale),
+        }
+        self.updated_at = now;
+        Ok((self, effects))
+    }
+
+    fn ingest_failed(
+        &mut self,
+        error: Failure,
+        job: Option<String>,
+        now: Timestamp,
+        timing: Timing,
+    ) -> Vec<Effect> {
+        let again = error.transient
+            && self.details.pipeline.retry == RetryPolicy::Automatic
+            && self.ingests < MAX_INGESTS;
+        self.state = State::Failed { source: None, error };
+        let mut effects = vec![Effect::DeleteObjects, self.announce(Announcement::Failed)];
+        effects.extend(job.map(|job| Effect::CancelJob { job }));
+        if again {
+            effects.push(self.begin_ingest(now, timing));
+        }
+        effects
+    }
+}
