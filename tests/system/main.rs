@@ -12,6 +12,7 @@ mod main_job;
 mod playback;
 mod real_media;
 mod reports;
+mod start;
 mod uploads;
 mod webhooks;
 
