@@ -10,6 +10,7 @@
 //! Nothing names an output that is not stored yet. At most [`UPLOADS`] files are in memory at once,
 //! however long the source is.
 
+mod charset;
 mod extras;
 mod finale;
 mod rendition;

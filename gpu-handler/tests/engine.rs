@@ -246,6 +246,32 @@ async fn junk_does_not_become_noise(#[case] junk: &[u8]) {
     }
 }
 
+/// Captions as they were found, whatever was written where, come out as UTF-8.
+#[rstest]
+#[case("windows-1252", "Où êtes-vous ? À l'école, garçon.", "Ça va très bien.")]
+#[case("windows-1251", "Привет, как дела?", "Всё хорошо, спасибо.")]
+#[case("shift_jis", "こんにちは、世界。", "ソフトの表です。ボ")]
+#[tokio::test(flavor = "multi_thread")]
+async fn captions_become_utf8(#[case] charset: &str, #[case] one: &str, #[case] two: &str) {
+    let bench = Workbench::new().await;
+    let captions = bench.root.path().join("found.srt");
+    let found = format!(
+        "1\n00:00:00,500 --> 00:00:01,000\n{one}\n{two}\n\n\
+         2\n00:00:01,500 --> 00:00:02,000\n{two}\n"
+    );
+    let encoding = encoding_rs::Encoding::for_label(charset.as_bytes()).expect("a character set");
+    std::fs::write(&captions, encoding.encode(&found).0).expect("written");
+    let args = format!("{PICTURE} -i {} -map 0 -map 1 -t 3", captions.display());
+    let source = generate(&bench, "found.mkv", &format!("{args} -s 320x180 -c:s copy"));
+    let (done, root) = bench.run(&source, Pipeline::default()).await;
+    let told = format!("subtitle stream 1 is not UTF-8: taken for {}", encoding.name());
+    assert_eq!(completed(&done).warnings, [told]);
+    let captions = text(&root, "hls/s0/000000.vtt");
+    for cue in [format!("00:00:01.000\n{one}\n{two}\n"), format!("00:00:02.000\n{two}\n")] {
+        assert!(captions.contains(&cue), "{captions}");
+    }
+}
+
 /// Captions that go on after the film are not a promise of more film.
 #[tokio::test(flavor = "multi_thread")]
 async fn captions_may_outlast_the_film() {

@@ -194,12 +194,12 @@ fn input(request: &Request<'_>) -> Vec<String> {
         }
         _ => request.max_seconds,
     };
-    args.extend([
-        "-t".to_owned(),
-        format!("{limit:.3}"),
-        "-i".to_owned(),
-        request.input.to_owned(),
-    ]);
+    if !request.source.subtitles.is_empty() {
+        // Captions are often not in UTF-8, and FFmpeg would leave those out: whoever reads its
+        // WebVTT finds out what they are in.
+        args.extend(["-sub_charenc_mode:s", "ignore"].map(str::to_owned));
+    }
+    args.extend(["-t", &format!("{limit:.3}"), "-i", request.input].map(str::to_owned));
     args
 }
 

@@ -13,7 +13,7 @@ use reelmill_shared::{
     waveform::{self, Bits, Waveform},
 };
 
-use super::{Publisher, rendition::PLAYLIST, upload};
+use super::{Publisher, charset, rendition::PLAYLIST, upload};
 
 /// Seconds of a subtitle segment: text is small, and every segment is a request.
 const SUBTITLE_SECONDS: f64 = 60.0;
@@ -32,14 +32,21 @@ impl Publisher {
     ) -> Result<Vec<SubtitleRendition>, Failure> {
         let mut renditions = Vec::new();
         for SubtitleOutput { directory, file, track } in &self.plan.subtitles {
-            let Some(text) = read_text(&self.out.join(file)).await? else {
+            let Some(bytes) = read_captions(&self.out.join(file)).await? else {
                 warnings.push(format!("subtitle stream {} left out: too large", track.index));
                 continue;
             };
+            let (text, guessed) = charset::decode(&bytes);
             let cues = subtitle::parse(&text, duration);
             if cues.is_empty() {
                 warnings.push(format!("subtitle stream {} left out: no cues", track.index));
                 continue;
+            }
+            if let Some(guessed) = guessed {
+                warnings.push(format!(
+                    "subtitle stream {} is not UTF-8: taken for {guessed}",
+                    track.index
+                ));
             }
             let segments = subtitle::segments(&cues, duration, SUBTITLE_SECONDS);
             self.store_subtitle_segments(directory, segments).await?;
@@ -116,12 +123,12 @@ impl Publisher {
     }
 }
 
-/// A text file, `None` if it is too large; whatever is not UTF-8 in it is replaced.
-async fn read_text(file: &Path) -> Result<Option<String>, Failure> {
+/// A track's file, `None` if it is too large.
+async fn read_captions(file: &Path) -> Result<Option<Bytes>, Failure> {
     match tokio::fs::metadata(file).await {
         Ok(metadata) if metadata.len() > MAX_SUBTITLES => Ok(None),
-        Ok(_) => Ok(Some(String::from_utf8_lossy(&upload::read(file).await?).into_owned())),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Some(String::new())),
+        Ok(_) => upload::read(file).await.map(Some),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Some(Bytes::new())),
         Err(error) => Err(upload::unreadable(&error)),
     }
 }
