@@ -13,12 +13,15 @@ use axum::{
 };
 use http::{StatusCode, header, request::Parts};
 use jiff::Timestamp;
-use reelmill_shared::{id::MediaId, problem::ProblemCode};
+use reelmill_shared::{
+    id::{MediaId, UploadId},
+    problem::ProblemCode,
+};
 use serde::{Serialize, de::DeserializeOwned};
 use url::Url;
 use web_sys::{ReadableStream, ReadableStreamDefaultReader};
 use worker::{
-    Bucket, Context, D1Database, Env,
+    Bucket, Context, D1Database, Env, Fetcher,
     js_sys::{Reflect, Uint8Array},
     send::SendWrapper,
     wasm_bindgen::{JsCast, JsValue},
@@ -29,6 +32,7 @@ use crate::{
     config::Config,
     error::{ApiError, ApiResult},
     media_object::MediaStub,
+    upload_object::UploadStub,
 };
 
 /// Largest JSON body of a caller, in bytes.
@@ -95,6 +99,16 @@ impl App {
     /// The index of media, the keys and the webhook endpoints.
     pub fn database(&self) -> ApiResult<D1Database> {
         Ok(self.0.env.d1("CATALOGUE")?)
+    }
+
+    /// The console's files.
+    pub fn assets(&self) -> ApiResult<Fetcher> {
+        Ok(self.0.env.assets("ASSETS")?)
+    }
+
+    /// The object that holds a resumable upload.
+    pub fn upload(&self, id: UploadId) -> ApiResult<UploadStub> {
+        UploadStub::new(&self.0.env, id)
     }
 
     /// The object that holds a media's state.

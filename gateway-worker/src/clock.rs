@@ -16,6 +16,13 @@ pub fn fresh_uuid(now: Timestamp) -> Uuid {
     Uuid::new_v7(uuid::Timestamp::from_unix(NoContext, seconds, nanos))
 }
 
+/// A fresh UUID that nobody can guess: 122 random bits (RFC 9562 version 4).
+pub fn random_uuid() -> Uuid {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).expect("the runtime has crypto.getRandomValues");
+    uuid::Builder::from_random_bytes(bytes).into_uuid()
+}
+
 /// 32 random bytes: the secret half of a key, or a webhook secret.
 pub fn random_secret() -> [u8; 32] {
     let mut bytes = [0; 32];

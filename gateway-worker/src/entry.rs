@@ -10,6 +10,7 @@ use axum::{
 };
 use http::{HeaderName, HeaderValue, Method, Request};
 use http_body_util::BodyExt;
+use reelmill_shared::upload::protocol;
 use tower_service::Service;
 use url::Url;
 use web_sys::ResponseInit;
@@ -33,18 +34,20 @@ const EVERYWHERE: &[(&str, &str)] = &[
     ("access-control-allow-origin", "*"),
     (
         "access-control-expose-headers",
-        "Content-Length, Content-Range, Accept-Ranges, ETag, Location, Retry-After, X-Request-Id",
+        "Content-Length, Content-Range, Accept-Ranges, ETag, Retry-After, X-Request-Id",
     ),
+    ("access-control-expose-headers", protocol::EXPOSED),
 ];
 
 /// Headers of the answer to a preflight.
 const PREFLIGHT: &[(&str, &str)] = &[
-    ("access-control-allow-methods", "GET, HEAD, POST, PUT, DELETE, OPTIONS"),
+    ("access-control-allow-methods", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"),
     (
         "access-control-allow-headers",
         "Authorization, Content-Type, Idempotency-Key, Last-Event-ID, Range, If-Match, \
          If-None-Match, If-Range, Digest, Content-Digest, Repr-Digest, Cache-Control",
     ),
+    ("access-control-allow-headers", protocol::ALLOWED),
     ("access-control-max-age", "86400"),
 ];
 
@@ -54,8 +57,9 @@ pub async fn answer(
     env: Env,
     context: Context,
 ) -> Result<web_sys::Response> {
-    let response = if request.method() == "OPTIONS" {
-        preflight()
+    let overridden = request.headers().has("x-http-method-override")?;
+    let response = if request.method() == "OPTIONS" && !overridden {
+        preflight(&request, &env)
     } else {
         let routed =
             route(&request, env, context).await.unwrap_or_else(IntoResponse::into_response);
@@ -64,7 +68,7 @@ pub async fn answer(
     let response = response.map_err(|error| worker::Error::RustError(error.problem().detail))?;
     let headers = response.headers();
     for (name, value) in EVERYWHERE {
-        headers.set(name, value)?;
+        headers.append(name, value)?;
     }
     headers.set("x-request-id", &request_id(&request)?)?;
     Ok(response)
@@ -76,10 +80,16 @@ fn request_id(request: &web_sys::Request) -> Result<String> {
     Ok(ray.unwrap_or_else(|| clock::fresh_uuid(clock::now()).simple().to_string()))
 }
 
-fn preflight() -> ApiResult<web_sys::Response> {
+fn preflight(request: &web_sys::Request, env: &Env) -> ApiResult<web_sys::Response> {
     let headers = web_sys::Headers::new().map_err(js)?;
     for (name, value) in PREFLIGHT {
-        headers.set(name, value).map_err(js)?;
+        headers.append(name, value).map_err(js)?;
+    }
+    let url = Url::parse(&request.url()).map_err(ApiError::internal)?;
+    if url.path().starts_with(routes::UPLOADS) {
+        for (name, value) in routes::tus_abilities(&*Config::of(env)?) {
+            headers.set(name, &value).map_err(js)?;
+        }
     }
     crate::objects::respond(204, &headers, None)
 }

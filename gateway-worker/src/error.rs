@@ -10,6 +10,7 @@ use reelmill_shared::{
     media::Rejected,
     problem::{self, Problem, ProblemCode},
     token::TokenError,
+    upload::Refused,
     webhook::VerifyError,
 };
 
@@ -116,6 +117,12 @@ impl From<VerifyError> for ApiError {
             VerifyError::OutOfRange => ProblemCode::TimestampOutOfRange.into(),
             VerifyError::Malformed | VerifyError::Mismatch => ProblemCode::SignatureInvalid.into(),
         }
+    }
+}
+
+impl From<Refused> for ApiError {
+    fn from(refused: Refused) -> Self {
+        Self::new(refused.code, refused.detail)
     }
 }
 

@@ -6,6 +6,7 @@
 //! * [`routes`]: the table of routes, one file for each group; [`app`] is what they have at hand.
 //! * [`media_object`]: one Durable Object a media, with state, outbox, alarm and subscribers.
 //! * [`dispatch`]: the client of the handler's API; [`outgoing`]: every request that we send.
+//! * [`upload_object`]: one Durable Object a resumable upload.
 //! * [`objects`] and [`store_stream`]: bytes out of and into R2.
 //! * [`catalogue`] and [`endpoints`]: what is in D1. [`auth`]: who may.
 //! * [`size`]: what is too large, and where else it can go.
@@ -30,12 +31,13 @@ pub mod retry_after;
 pub mod routes;
 pub mod size;
 pub mod store_stream;
+pub mod upload_object;
 pub mod view;
 pub mod webhook_url;
 
 use worker::{Context, Env, Result, event};
 
-/// Every request that is not for a static asset.
+/// Every request that is not for an asset with an immutable name.
 #[event(fetch)]
 async fn fetch(request: web_sys::Request, env: Env, context: Context) -> Result<web_sys::Response> {
     entry::answer(request, env, context).await

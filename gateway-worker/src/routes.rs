@@ -1,5 +1,6 @@
 //! All routes, in one table.
 
+mod console;
 mod deliveries;
 mod events;
 mod handler;
@@ -9,6 +10,7 @@ mod limits;
 mod media;
 mod play;
 mod playback;
+mod tus;
 mod upload;
 mod webhooks;
 
@@ -22,7 +24,12 @@ use reelmill_shared::{id::MediaId, problem::ProblemCode};
 
 use crate::error::{ApiError, ApiResult};
 
-/// The table. What it does not know is a problem too.
+/// Where resumable uploads are created, and below which they lie.
+pub const UPLOADS: &str = "/api/uploads";
+
+pub use tus::abilities as tus_abilities;
+
+/// The table. What it does not know is the console's, or a problem.
 pub fn table() -> Router {
     let known = |methods: MethodRouter| methods.fallback(method_not_allowed);
     Router::new()
@@ -36,6 +43,8 @@ pub fn table() -> Router {
         .route("/api/media/{id}/deliveries", known(get(deliveries::list)))
         .route("/api/media/{id}/deliveries/{message}/redeliver", known(post(deliveries::redeliver)))
         .route("/api/limits", known(get(limits::show)))
+        .route(UPLOADS, any(tus::collection))
+        .route("/api/uploads/{id}", any(tus::upload))
         .route("/api/webhooks", known(post(webhooks::create).get(webhooks::list)))
         .route("/api/webhooks/{id}", known(get(webhooks::show).delete(webhooks::delete)))
         .route("/api/webhooks/{id}/rotate", known(post(webhooks::rotate)))
@@ -47,11 +56,7 @@ pub fn table() -> Router {
         .route("/api/handler/outputs/{token}/{*path}", known(put(handler::store)))
         .route("/play/{token}/{*path}", known(get(play::serve)))
         .route("/health", known(get(health::show)))
-        .fallback(any(not_found))
-}
-
-async fn not_found() -> ApiError {
-    ProblemCode::NotFound.into()
+        .fallback(any(console::serve))
 }
 
 async fn method_not_allowed(parts: Parts) -> ApiError {

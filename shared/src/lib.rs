@@ -18,6 +18,7 @@
 //! * [`sniff`]: the media type of a source by its first bytes.
 //! * [`tier`]: how much a key may upload.
 //! * [`token`]: the signed, expiring capabilities that URLs carry (playback, upload, handler I/O).
+//! * [`upload`]: resumable uploads: tus 1.0's headers, parts, and which bytes are durable.
 //! * [`webhook`]: Standard Webhooks signatures, both ways, and the retry schedule.
 //! * [`problem`]: every error a caller can see, with its stable code and HTTP status.
 //! * [`secret`]: key material that never prints itself.
@@ -41,5 +42,6 @@ pub mod storyboard;
 pub mod subtitle;
 pub mod tier;
 pub mod token;
+pub mod upload;
 pub mod waveform;
 pub mod webhook;

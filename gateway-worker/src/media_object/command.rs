@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use reelmill_shared::{
-    id::{EndpointId, MediaId, MessageId},
+    id::{EndpointId, MediaId, MessageId, UploadId},
     job::{JobReport, Progress},
     media::{Announcement, Details, Source},
     problem::ProblemCode,
@@ -51,6 +51,34 @@ pub enum Command {
         /// The lock.
         lock: String,
     },
+    /// Let a resumable upload be the one that brings the source, in place of an earlier one that is
+    /// idle; replies [`Attached`].
+    AttachUpload {
+        /// The upload.
+        upload: UploadId,
+        /// Its length in bytes, if it is known.
+        size: Option<u64>,
+    },
+    /// Wait for the attached upload, and keep other ways out for a while; replies `null`, or why no
+    /// source is wanted any more.
+    HoldForUpload {
+        /// The upload.
+        upload: UploadId,
+        /// When it expires.
+        until: Timestamp,
+    },
+    /// The attached upload is over: another one may come; replies `null`.
+    DetachUpload {
+        /// The upload.
+        upload: UploadId,
+    },
+    /// The attached upload has brought the source; replies `null`, also when repeated.
+    FinishUpload {
+        /// The upload.
+        upload: UploadId,
+        /// The source.
+        source: Source,
+    },
     /// The source lies in R2; replies [`Record`].
     StoreSource {
         /// The lock that its upload held.
@@ -95,6 +123,16 @@ pub struct Created {
     pub record: Record,
     /// Whether this request created it, and not an earlier one with the same idempotency key.
     pub fresh: bool,
+}
+
+/// Reply to [`Command::AttachUpload`].
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Attached {
+    /// The largest source that the media takes, in bytes.
+    pub max_bytes: u64,
+    /// The media's declared size in bytes, if it has one.
+    pub size: Option<u64>,
 }
 
 /// Reply to [`Command::BeginUpload`].
@@ -164,8 +202,8 @@ struct WireProblem {
     detail: String,
 }
 
-/// Encodes a command's outcome.
-pub(super) fn encode_reply(outcome: ApiResult<serde_json::Value>) -> worker::Result<Response> {
+/// Encodes a command's outcome, of this object or another one.
+pub fn encode_reply(outcome: ApiResult<serde_json::Value>) -> worker::Result<Response> {
     match outcome {
         Ok(value) => Response::from_json(&value),
         Err(error) => {
@@ -191,12 +229,7 @@ impl MediaStub {
         let mut init = RequestInit::new();
         init.with_method(Method::Post).with_body(Some(body.into()));
         let request = Request::new_with_init("https://media/", &init)?;
-        let mut response = self.0.fetch_with_request(request).await?;
-        let text = response.text().await?;
-        if response.status_code() != 200 {
-            return Err(decode_problem(&text));
-        }
-        serde_json::from_str(&text).map_err(ApiError::internal)
+        decode_reply(self.0.fetch_with_request(request).await?).await
     }
 
     /// Opens the media's event stream, after the event `last` if it is given.
@@ -217,12 +250,21 @@ impl MediaStub {
     }
 }
 
+/// Decodes what [`encode_reply`] made.
+pub async fn decode_reply<T: DeserializeOwned>(mut response: Response) -> ApiResult<T> {
+    let text = response.text().await?;
+    if response.status_code() != 200 {
+        return Err(decode_problem(&text));
+    }
+    serde_json::from_str(&text).map_err(ApiError::internal)
+}
+
 fn decode_problem(text: &str) -> ApiError {
     let known = serde_json::from_str::<WireProblem>(text).ok().and_then(|wire| {
         let code = ProblemCode::ALL.iter().find(|code| code.as_str() == wire.code)?;
         Some(ApiError::new(*code, wire.detail))
     });
-    known.unwrap_or_else(|| ApiError::internal("a media's object answered with no known problem"))
+    known.unwrap_or_else(|| ApiError::internal("an object answered with no known problem"))
 }
 
 #[cfg(test)]

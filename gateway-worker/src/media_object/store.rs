@@ -6,7 +6,7 @@
 use std::cell::Cell;
 
 use jiff::Timestamp;
-use reelmill_shared::media::Effect;
+use reelmill_shared::{id::UploadId, media::Effect};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use worker::{Result, SqlStorage, SqlStorageValue};
 
@@ -24,6 +24,8 @@ const SCHEMA: &str = "
       due INTEGER NOT NULL, tries INTEGER NOT NULL);
     CREATE TABLE IF NOT EXISTS upload_lock (
       one INTEGER PRIMARY KEY CHECK (one = 1), lock TEXT NOT NULL, until INTEGER NOT NULL);
+    CREATE TABLE IF NOT EXISTS attached_upload (
+      one INTEGER PRIMARY KEY CHECK (one = 1), upload TEXT NOT NULL);
     CREATE TABLE IF NOT EXISTS events (
       id INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, data TEXT NOT NULL);
     CREATE TABLE IF NOT EXISTS messages (
@@ -49,6 +51,11 @@ pub(super) enum Task {
     Index,
     /// Delete what was stored by requests that were under way when the media was deleted.
     Sweep,
+    /// End a resumable upload that nobody waits for any more.
+    AbortUpload {
+        /// The upload.
+        upload: UploadId,
+    },
 }
 
 /// A claimed row of the outbox.
@@ -235,6 +242,27 @@ impl Store {
             "INSERT OR REPLACE INTO upload_lock VALUES (1, ?, ?)",
             vec![lock.into(), millis(until)],
         )
+    }
+
+    /// The resumable upload that is to bring the source, or has brought it.
+    pub(super) fn attached(&self) -> Result<Option<UploadId>> {
+        #[derive(Deserialize)]
+        struct Row {
+            upload: UploadId,
+        }
+        let rows = self.rows::<Row>("SELECT upload FROM attached_upload", vec![])?;
+        Ok(rows.into_iter().next().map(|row| row.upload))
+    }
+
+    /// Makes `upload` the one that is to bring the source.
+    pub(super) fn attach(&self, upload: UploadId) -> Result<()> {
+        let sql = "INSERT OR REPLACE INTO attached_upload VALUES (1, ?)";
+        self.run(sql, vec![upload.to_string().into()])
+    }
+
+    /// No upload is to bring the source.
+    pub(super) fn detach(&self) -> Result<()> {
+        self.run("DELETE FROM attached_upload", vec![])
     }
 
     /// Frees the upload lock.

@@ -34,7 +34,7 @@ const STATUSES: [&str; 5] = ["uploading", "uploaded", "transcoding", "ready", "f
 /// Body of `POST /api/media`.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct CreateMedia {
+pub(super) struct CreateMedia {
     filename: Option<String>,
     size: Option<u64>,
     content_type: Option<String>,
@@ -53,7 +53,7 @@ struct CreateSource {
 }
 
 impl CreateMedia {
-    fn check(self, max_bytes: u64) -> ApiResult<Details> {
+    pub(super) fn check(self, max_bytes: u64) -> ApiResult<Details> {
         let Self { filename, size, content_type, source, pipeline, metadata } = self;
         if filename.as_ref().is_some_and(|name| name.chars().count() > MAX_FILENAME) {
             return Err(ApiError::invalid("`filename` may have at most 255 characters."));

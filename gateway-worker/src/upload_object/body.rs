@@ -1,0 +1,93 @@
+//! Reading a request's body piece by piece, so that a read that is under way survives whatever
+//! else happens meanwhile.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use web_sys::{
+    ReadableStream, ReadableStreamByobReader, ReadableStreamGetReaderOptions,
+    ReadableStreamReaderMode,
+};
+use worker::{
+    js_sys::{Reflect, Uint8Array},
+    wasm_bindgen::{JsCast, JsValue},
+    wasm_bindgen_futures::JsFuture,
+};
+
+use crate::{
+    error::{ApiError, ApiResult},
+    objects::js,
+};
+
+/// How much is read at a time, in bytes.
+const BUFFER: u32 = 256 * 1024;
+
+/// A body that is being read.
+pub(super) struct Body {
+    reader: ReadableStreamByobReader,
+    /// Its memory is taken away by a read and comes back with the bytes.
+    buffer: Option<Uint8Array>,
+    pending: Option<JsFuture>,
+}
+
+/// The sender has gone away, or sent less than it had promised.
+#[derive(Debug)]
+pub(super) struct Cut;
+
+impl Body {
+    /// Begins to read.
+    pub(super) fn new(stream: &ReadableStream) -> Self {
+        let mode = ReadableStreamGetReaderOptions::new();
+        mode.set_mode(ReadableStreamReaderMode::Byob);
+        let reader = stream.get_reader_with_options(&mode).unchecked_into();
+        let buffer = Some(Uint8Array::new_with_length(BUFFER));
+        Self { reader, buffer, pending: None }
+    }
+
+    /// Asks for at most `most` bytes, unless a read is under way.
+    pub(super) fn ask(&mut self, most: u64) {
+        if self.pending.is_none()
+            && let Some(buffer) = self.buffer.take()
+        {
+            let most = u32::try_from(most).unwrap_or(u32::MAX).min(buffer.length());
+            let view = buffer.subarray(0, most);
+            self.pending = Some(JsFuture::from(self.reader.read_with_array_buffer_view(&view)));
+        }
+    }
+
+    /// The bytes that were asked for, or `None` at the end. They lie in the one buffer: whoever
+    /// wants to keep them copies them before [giving them back](Self::give_back).
+    pub(super) fn poll(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<ApiResult<Result<Option<Uint8Array>, Cut>>> {
+        let Some(pending) = &mut self.pending else { return Poll::Pending };
+        let Poll::Ready(read) = Pin::new(pending).poll(context) else { return Poll::Pending };
+        self.pending = None;
+        let Ok(read) = read else { return Poll::Ready(Ok(Err(Cut))) };
+        Poll::Ready(bytes(&read).map(Ok))
+    }
+
+    /// Makes the buffer free for the next read.
+    pub(super) fn give_back(&mut self, bytes: &Uint8Array) {
+        self.buffer = Some(Uint8Array::new(&bytes.buffer()));
+    }
+
+    /// Lets go of what has not been read.
+    pub(super) fn cancel(&self) {
+        // The sender may have gone away already.
+        let _ = self.reader.cancel();
+    }
+}
+
+fn bytes(read: &JsValue) -> ApiResult<Option<Uint8Array>> {
+    let get = |name| Reflect::get(read, &JsValue::from_str(name)).map_err(js);
+    if get("done")?.is_truthy() {
+        return Ok(None);
+    }
+    let bytes = get("value")?.dyn_into();
+    bytes.map(Some).map_err(|_| ApiError::internal("a read without bytes"))
+}
