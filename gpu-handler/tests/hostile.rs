@@ -23,8 +23,8 @@ const MOST_OUTPUT: u64 = 50_000_000;
 const CANARY: &[u8] = b"CANARY-7f3a9c";
 /// Where the hostile references point, absolutely.
 const BAIT: &str = "/var/tmp/reelmill-canary";
-/// The port that they name.
-const CANARY_PORT: u16 = 8099;
+/// The host and port that they name.
+const CANARY_HOST: &[u8] = b"127.0.0.1:8099";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_hostile_file_ends_well() {
@@ -33,14 +33,16 @@ async fn every_hostile_file_ends_well() {
     for bait in ["CANARY.txt", "secret_other_tenant.ts"] {
         std::fs::copy(root.join("ssrf").join(bait), Path::new(BAIT).join(bait)).expect("laid");
     }
-    let canary = TcpListener::bind(("127.0.0.1", CANARY_PORT)).await;
-    let canary = canary.expect("port 8099, which the files name, must be free");
+    let canary = canary().await;
+    let host = canary.local_addr().expect("an address").to_string();
     let bench = Workbench::new().await;
     let all = files(&root);
     assert!(all.len() > 90, "the collection has shrunk to {}", all.len());
     let mut complaints = Vec::new();
     for name in all {
-        let case = Case { name: &name, path: root.join(&name) };
+        let path = bench.root.path().join("hostile").join(&name);
+        lay_out(&root.join(&name), &path, host.as_bytes());
+        let case = Case { name: &name, path };
         tokio::select! {
             complaint = case.run(&bench) => complaints.extend(complaint),
             _ = canary.accept() => complaints.push(format!("{name}: called the canary")),
@@ -49,6 +51,27 @@ async fn every_hostile_file_ends_well() {
     let marks = files(bench.root.path());
     assert!(!marks.iter().any(|file| file.contains("PWNED")), "{marks:?}");
     assert!(complaints.is_empty(), "\n{}", complaints.join("\n"));
+}
+
+/// A server on a free port of four digits, like the one that the files name.
+async fn canary() -> TcpListener {
+    for port in 2000..8000 {
+        if let Ok(listener) = TcpListener::bind(("127.0.0.1", port)).await {
+            return listener;
+        }
+    }
+    panic!("no port of four digits is free")
+}
+
+/// Copies a file, such that it names `host` instead of the usual one: nothing else in it moves.
+fn lay_out(from: &Path, to: &Path, host: &[u8]) {
+    assert_eq!(host.len(), CANARY_HOST.len());
+    let mut bytes = std::fs::read(from).expect("read");
+    while let Some(at) = bytes.windows(host.len()).position(|window| window == CANARY_HOST) {
+        bytes[at..at + host.len()].copy_from_slice(host);
+    }
+    std::fs::create_dir_all(to.parent().expect("a directory")).expect("made");
+    std::fs::write(to, bytes).expect("written");
 }
 
 struct Case<'a> {
