@@ -200,3 +200,41 @@ async fn deletion_takes_every_byte_with_it() -> Result<()> {
     assert!([409, 410].contains(&late.status), "{}", late.text());
     Ok(())
 }
+
+#[tokio::test]
+async fn the_page_is_read_and_nothing_else() -> Result<()> {
+    let (stack, _handler) = with_stand_in(|options| options).await?;
+    let api = stack.api();
+    let send = async |method: Method, path: &str| {
+        Answer::of(api.request(method, path).send().await?).await
+    };
+    for method in [Method::POST, Method::PUT, Method::DELETE, Method::PATCH] {
+        let refused = send(method, "/").await?;
+        refused.expect_problem(405, "method_not_allowed")?;
+        assert_eq!(refused.header("allow"), "GET,HEAD");
+    }
+    send(Method::OPTIONS, "/").await?.expect(204)?;
+    for path in ["/nothing-here", "/_headers"] {
+        send(Method::GET, path).await?.expect_problem(404, "not_found")?;
+        send(Method::POST, path).await?.expect_problem(404, "not_found")?;
+    }
+    // The page itself has its policy, and a browser that has it need not load it again.
+    let page = send(Method::GET, "/").await?;
+    page.expect(200)?;
+    assert!(page.header("content-security-policy").contains("default-src 'none'"));
+    let head = send(Method::HEAD, "/").await?;
+    assert_eq!(head.header("etag"), page.header("etag"));
+    assert_eq!(head.header("content-length"), page.body.len().to_string());
+    let again = api.request(Method::GET, "/").header("if-none-match", page.header("etag"));
+    let again = Answer::of(again.send().await?).await?;
+    assert_eq!((again.status, again.body.len()), (304, 0));
+    // Its scripts come straight from the platform's store, for good.
+    let text = page.text();
+    let (_, script) = text.split_once("src=\"/assets/").context("a script")?;
+    let (script, _) = script.split_once('"').context("a script")?;
+    let script = send(Method::GET, &format!("/assets/{script}")).await?;
+    script.expect(200)?;
+    assert!(script.header("cache-control").contains("immutable"));
+    assert!(script.header("content-security-policy").contains("default-src 'none'"));
+    Ok(())
+}
