@@ -20,10 +20,14 @@ pub struct Config {
     pub work_dir: PathBuf,
     /// Jobs that run at the same time.
     pub concurrency: usize,
+    /// Sources that are brought from their URLs at the same time, beside the jobs.
+    pub ingests: usize,
     /// Jobs that may wait beyond those that run.
     pub queue: usize,
     /// How long running jobs may go on after SIGTERM.
     pub grace: Duration,
+    /// Whether sources may be fetched from private addresses: for local development alone.
+    pub allow_private_sources: bool,
     /// How tools are run.
     pub tools: Tools,
     /// Preset of x264.
@@ -50,6 +54,8 @@ pub struct Tools {
 pub struct JobLimits {
     /// Largest source, in bytes.
     pub source_bytes: u64,
+    /// Wall-clock time of bringing a source from its URL.
+    pub ingest: Duration,
     /// Wall-clock time of one FFmpeg run.
     pub wall: Duration,
     /// How long FFmpeg may show no progress.
@@ -124,8 +130,14 @@ impl Config {
                 .transpose()?,
             work_dir: lookup("REELMILL_WORK_DIR").map_or_else(std::env::temp_dir, PathBuf::from),
             concurrency: source.number("REELMILL_CONCURRENCY", 1..=64, 1)? as usize,
+            ingests: source.number("REELMILL_INGESTS", 1..=64, 4)? as usize,
             queue: source.number("REELMILL_QUEUE", 0..=100_000, 100)? as usize,
             grace: source.seconds("REELMILL_GRACE_SECONDS", 5)?,
+            allow_private_sources: source.parse(
+                "REELMILL_ALLOW_PRIVATE_SOURCES",
+                "`true` or `false`",
+                false,
+            )?,
             tools: Tools {
                 launcher,
                 ffmpeg: source.program("FFMPEG", "ffmpeg")?,
@@ -135,6 +147,7 @@ impl Config {
             x264_preset: source.preset()?,
             limits: JobLimits {
                 source_bytes: source.number("REELMILL_MAX_SOURCE_BYTES", 1..=1 << 44, 64 << 30)?,
+                ingest: source.seconds("REELMILL_MAX_INGEST_SECONDS", 6 * 3600)?,
                 wall: source.seconds("REELMILL_MAX_ENCODE_SECONDS", 6 * 3600)?,
                 stall: source.seconds("REELMILL_MAX_STALL_SECONDS", 60)?,
                 cpu_seconds: source.number("REELMILL_MAX_CPU_SECONDS", 1..=1 << 32, 48 * 3600)?,
@@ -255,13 +268,15 @@ mod tests {
         assert_eq!(config.listen.to_string(), "127.0.0.1:8788");
         assert_eq!((config.concurrency, config.grace), (1, Duration::from_secs(5)));
         assert_eq!(config.x264_preset, "veryfast");
-        assert!(!config.tools.sandbox_required);
+        assert!(!config.tools.sandbox_required && !config.allow_private_sources);
     }
 
     #[rstest]
     #[case("REELMILL_HANDLER_LISTEN", "localhost")]
     #[case("REELMILL_CONCURRENCY", "0")]
     #[case("REELMILL_CONCURRENCY", "many")]
+    #[case("REELMILL_INGESTS", "0")]
+    #[case("REELMILL_ALLOW_PRIVATE_SOURCES", "1")]
     #[case("REELMILL_SANDBOX", "off")]
     #[case("REELMILL_X264_PRESET", "veryfast -f hls")]
     #[case("HANDLER_WEBHOOK_SECRET", "hunter2-hunter2")]

@@ -14,7 +14,7 @@ use std::{path::Path, sync::Arc};
 
 use jiff::Timestamp;
 use reelmill_shared::job::{
-    Failure, FailureCode, JOB_VERSION, JobReport, JobSpec, Metrics, Outcome, Stage,
+    Callback, Failure, FailureCode, JOB_VERSION, JobReport, JobSpec, Metrics, Outcome, Stage,
 };
 use reqwest::Client;
 use tokio::time::Instant;
@@ -74,14 +74,19 @@ impl Engine {
         &self.config
     }
 
+    /// What it speaks to gateways with.
+    pub const fn client(&self) -> &Client {
+        &self.client
+    }
+
     /// What its machine can do.
     pub const fn host(&self) -> &Host {
         &self.host
     }
 
-    /// Who the job reports to, if it says so and there are secrets to sign with.
-    pub fn reporter(&self, spec: &JobSpec) -> Option<Reporter> {
-        let callback = spec.callback.clone()?;
+    /// Who a job reports to, if it says so and there are secrets to sign with.
+    pub fn reporter(&self, callback: Option<&Callback>) -> Option<Reporter> {
+        let callback = callback?.clone();
         let secrets = self.config.webhook_secrets.clone()?;
         Some(Reporter::new(self.client.clone(), secrets, callback))
     }
@@ -100,12 +105,20 @@ impl Engine {
             "file" if self.local_files => {}
             _ => return refuse("input.url must be an http(s) URL".to_owned()),
         }
-        if spec.callback.is_some() && self.config.webhook_secrets.is_none() {
-            return refuse(
-                "the job asks for reports, but HANDLER_WEBHOOK_SECRET is not set".into(),
-            );
-        }
+        self.check_callback(spec.callback.as_ref())?;
         storage::open(&spec.output.base_url, self.local_files, &self.client).map(drop)
+    }
+
+    /// Whether a job's callback can be served.
+    ///
+    /// # Errors
+    /// `unsupported_job`, where there is nothing to sign reports with.
+    pub fn check_callback(&self, callback: Option<&Callback>) -> Result<(), Failure> {
+        if callback.is_some() && self.config.webhook_secrets.is_none() {
+            let message = "the job asks for reports, but HANDLER_WEBHOOK_SECRET is not set";
+            return Err(Failure::new(FailureCode::UnsupportedJob, message));
+        }
+        Ok(())
     }
 
     /// Works on a job until it is done, has failed or is stopped.

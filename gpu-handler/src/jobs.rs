@@ -9,7 +9,10 @@ use std::{
     time::Duration,
 };
 
-use reelmill_shared::{id::MediaId, job::JobReport};
+use reelmill_shared::{
+    id::MediaId,
+    job::{INGEST, JobReport},
+};
 use tokio::time::Instant;
 
 use crate::stop::Stop;
@@ -99,8 +102,8 @@ impl Job {
 }
 
 impl Jobs {
-    /// Hands in an attempt under a new `id`, with at most `room` waiting and running. Gives the id under which
-    /// it is known.
+    /// Hands in an attempt under a new `id`, with at most `room` of its kind waiting and running. Gives
+    /// the id under which it is known.
     pub fn admit(
         &self,
         id: &str,
@@ -115,8 +118,7 @@ impl Jobs {
         let stop = Stop::default();
         let refusal = match inner.closed {
             true => Some(Admission::Closed),
-            false => (inner.counts.queued + inner.counts.running >= room as u64)
-                .then_some(Admission::Full),
+            false => (inner.busy(attempt.1 > INGEST) >= room).then_some(Admission::Full),
         };
         if let Some(refusal) = refusal {
             return (refusal, id.to_owned(), stop);
@@ -192,6 +194,12 @@ impl Jobs {
 }
 
 impl Inner {
+    /// How many are not over that bring sources, or that do not.
+    fn busy(&self, ingests: bool) -> usize {
+        let alike = |job: &&Job| job.ended_at.is_none() && (job.attempt.1 > INGEST) == ingests;
+        self.jobs.values().filter(alike).count()
+    }
+
     fn forget_old(&mut self) {
         self.jobs.retain(|_, job| job.ended_at.is_none_or(|at| at.elapsed() < KEPT));
         let mut ended: Vec<_> =
@@ -245,9 +253,11 @@ mod tests {
         jobs.started("a");
         assert_eq!(jobs.admit("b", attempt(2), 1).0, Admission::Full);
         assert_eq!(jobs.admit("b", attempt(2), 2).0, Admission::New);
-        assert_eq!(jobs.close().len(), 2);
+        let ingest = (attempt(2).0, INGEST + 1);
+        assert_eq!(jobs.admit("d", ingest, 1).0, Admission::New, "downloads wait apart");
+        assert_eq!(jobs.close().len(), 3);
         assert_eq!(jobs.admit("c", attempt(3), 1).0, Admission::Closed);
-        assert_eq!(jobs.counts(), Counts { queued: 1, running: 1, ..Counts::default() });
+        assert_eq!(jobs.counts(), Counts { queued: 2, running: 1, ..Counts::default() });
     }
 
     #[tokio::test(start_paused = true)]

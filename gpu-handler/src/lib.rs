@@ -5,6 +5,7 @@
 //! * [`stop`], [`tracker`]: how a job is told to stop, and what it tells of itself.
 //! * [`transport`]: how jobs come in; [`jobs`]: what waits, runs and has ended.
 //! * [`engine`]: one job from source to report.
+//! * [`ingest`]: a source comes from its own URL, and goes to the gateway.
 //! * [`fetch`]: the source comes in.
 //! * [`ffmpeg`]: the only module that starts processes, each in a [`sandbox`].
 //! * [`storage`]: where outputs go, as one small trait.
@@ -17,6 +18,7 @@ pub mod engine;
 pub mod fetch;
 pub mod ffmpeg;
 pub mod host;
+pub mod ingest;
 pub mod jobs;
 pub mod publish;
 pub mod reporter;

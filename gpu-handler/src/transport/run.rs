@@ -34,7 +34,7 @@ pub fn read(path: &Path) -> Result<JobSpec, RunError> {
 /// Runs a job to its end, telling its progress on stderr, and to its callback where it has one.
 pub async fn run(engine: &Engine, spec: &JobSpec, stop: &Stop) -> JobReport {
     let tracker = Arc::new(Tracker::new(spec.media_id, spec.attempt));
-    let reporter = engine.reporter(spec);
+    let reporter = engine.reporter(spec.callback.as_ref());
     let work = async {
         let Done { report, log, .. } = engine.run(spec, &tracker, stop).await;
         if let Outcome::Failed { .. } = report.outcome {

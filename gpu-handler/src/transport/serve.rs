@@ -25,7 +25,7 @@ use axum::{
     routing::{get, post},
 };
 use reelmill_shared::{
-    job::{JOB_VERSION, JobSpec},
+    job::{Failure, JOB_VERSION, Job},
     problem::{Problem, ProblemCode},
     secret::{Secret, constant_time_eq},
 };
@@ -35,6 +35,7 @@ use uuid::Uuid;
 
 use crate::{
     engine::Engine,
+    ingest::{Ingester, Options, guard::Guard},
     jobs::{Admission, Jobs, Phase},
     stop::Reason,
 };
@@ -52,16 +53,23 @@ pub struct Server {
     engine: Arc<Engine>,
     key: Secret,
     jobs: Jobs,
+    ingester: Ingester,
     slots: Arc<Semaphore>,
+    ingests: Arc<Semaphore>,
     tasks: TaskTracker,
 }
 
 impl Server {
     /// Serves `engine` to those who know `key`.
     pub fn new(engine: Engine, key: Secret) -> Self {
-        let slots = Arc::new(Semaphore::new(engine.config().concurrency));
-        let engine = Arc::new(engine);
-        Self { engine, key, jobs: Jobs::default(), slots, tasks: TaskTracker::new() }
+        let config = engine.config();
+        let slots = Arc::new(Semaphore::new(config.concurrency));
+        // Of their own: a download that takes hours is not to hold up the encoder.
+        let ingests = Arc::new(Semaphore::new(config.ingests));
+        let guard = Guard::new(config.allow_private_sources);
+        let ingester = Ingester::new(engine.client().clone(), guard, Options::new(config));
+        let (jobs, tasks) = (Jobs::default(), TaskTracker::new());
+        Self { engine: Arc::new(engine), key, jobs, ingester, slots, ingests, tasks }
     }
 
     /// Serves until `signal` is done; then takes no more jobs, gives those that run their grace,
@@ -98,6 +106,17 @@ impl Server {
             .route("/ping", get(|| async { StatusCode::NO_CONTENT }))
             .fallback(|| async { Refusal::from(ProblemCode::NotFound) })
             .with_state(self.clone())
+    }
+
+    /// Whether the job is one that this handler takes.
+    fn check(&self, job: &Job) -> Result<(), Failure> {
+        match job {
+            Job::Transcode(spec) => self.engine.check(spec),
+            Job::Ingest(spec) => {
+                Ingester::check(spec)?;
+                self.engine.check_callback(Some(&spec.callback))
+            }
+        }
     }
 
     async fn wind_down(&self) {
@@ -141,20 +160,24 @@ async fn run(
     State(server): State<Server>,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<JobAnswer>, Refusal> {
-    let spec = match body {
+    let job = match body {
         Ok(body) => read_job(&body)?,
         Err(error) if error.status() == StatusCode::PAYLOAD_TOO_LARGE => {
             return Err(ProblemCode::BodyTooLarge.into());
         }
         Err(error) => return Err(invalid(error.body_text())),
     };
-    server.engine.check(&spec).map_err(|failure| invalid(failure.to_string()))?;
+    server.check(&job).map_err(|failure| invalid(failure.to_string()))?;
     let id = Uuid::now_v7().simple().to_string();
     let config = server.engine.config();
-    let room = config.queue + config.concurrency;
-    let (admission, id, stop) = server.jobs.admit(&id, (spec.media_id, spec.attempt), room);
+    let slots = match job {
+        Job::Transcode(_) => config.concurrency,
+        Job::Ingest(_) => config.ingests,
+    };
+    let room = config.queue + slots;
+    let (admission, id, stop) = server.jobs.admit(&id, job.attempt(), room);
     match admission {
-        Admission::New => server.begin(id.clone(), spec, stop),
+        Admission::New => server.begin(id.clone(), job, stop),
         Admission::Known => tracing::info!(job = %id, "the job is known already"),
         Admission::Full => {
             let detail = "Too many jobs are waiting; try again later.";
@@ -168,7 +191,7 @@ async fn run(
 }
 
 /// Reads the version before the rest: of an unknown version nothing else can be said.
-fn read_job(body: &[u8]) -> Result<JobSpec, Refusal> {
+fn read_job(body: &[u8]) -> Result<Job, Refusal> {
     let mut body: serde_json::Value =
         serde_json::from_slice(body).map_err(|error| invalid(format!("no JSON: {error}")))?;
     let input = body.get_mut("input").map(serde_json::Value::take).unwrap_or_default();
@@ -181,7 +204,7 @@ fn read_job(body: &[u8]) -> Result<JobSpec, Refusal> {
         }
         None => return Err(invalid("unsupported_job: input.version is missing".to_owned())),
     }
-    serde_json::from_value(input).map_err(|error| invalid(format!("unsupported_job: {error}")))
+    Job::read(input).map_err(|error| invalid(format!("unsupported_job: {error}")))
 }
 
 async fn status(
@@ -211,7 +234,9 @@ async fn log(
 
 async fn health(State(server): State<Server>) -> Json<Health> {
     let engine = &server.engine;
-    Json(Health::new(server.jobs.counts(), engine.config().concurrency, engine.host().clone()))
+    let idle = server.slots.available_permits();
+    let running = engine.config().concurrency - idle;
+    Json(Health::new(server.jobs.counts(), (idle, running), engine.host().clone()))
 }
 
 fn invalid(detail: String) -> Refusal {

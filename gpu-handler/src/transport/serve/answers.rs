@@ -100,8 +100,9 @@ struct WorkerCounts {
 }
 
 impl Health {
-    pub(super) fn new(counts: Counts, slots: usize, host: Host) -> Self {
-        let idle = (slots as u64).saturating_sub(counts.running);
+    /// `workers` are those for encoding, idle and running; sources are brought beside them.
+    pub(super) fn new(counts: Counts, workers: (usize, usize), host: Host) -> Self {
+        let (idle, running) = (workers.0 as u64, workers.1 as u64);
         Self {
             // RunPod retries by itself; this handler leaves that to the gateway, which counts.
             jobs: JobCounts {
@@ -111,13 +112,7 @@ impl Health {
                 in_queue: counts.queued,
                 retried: 0,
             },
-            workers: WorkerCounts {
-                idle,
-                running: counts.running,
-                initializing: 0,
-                ready: idle,
-                throttled: 0,
-            },
+            workers: WorkerCounts { idle, running, initializing: 0, ready: idle, throttled: 0 },
             version: env!("CARGO_PKG_VERSION"),
             host,
         }

@@ -3,7 +3,7 @@
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures::FutureExt;
-use reelmill_shared::job::{Failure, FailureCode, JobReport, JobSpec, Metrics, Outcome};
+use reelmill_shared::job::{Failure, FailureCode, Job, JobReport, Metrics, Outcome};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::Server;
@@ -19,14 +19,15 @@ const PATIENCE_AT_STOP: Duration = Duration::from_secs(10);
 
 impl Server {
     /// Starts the job in the background.
-    pub(super) fn begin(&self, id: String, spec: JobSpec, stop: Stop) {
+    pub(super) fn begin(&self, id: String, job: Job, stop: Stop) {
         let server = self.clone();
-        self.tasks.spawn(async move { server.work(&id, &spec, &stop).await });
+        self.tasks.spawn(async move { server.work(&id, &job, &stop).await });
     }
 
-    async fn work(&self, id: &str, spec: &JobSpec, stop: &Stop) {
-        let tracker = Arc::new(Tracker::new(spec.media_id, spec.attempt));
-        let reporter = self.engine.reporter(spec);
+    async fn work(&self, id: &str, job: &Job, stop: &Stop) {
+        let (media, attempt) = job.attempt();
+        let tracker = Arc::new(Tracker::new(media, attempt));
+        let reporter = self.engine.reporter(job.callback());
         // From now on, so that waiting is a sign of life too; until the report is taken.
         let _heartbeat = reporter.clone().map(|reporter| {
             let (progress, stop) = (tracker.subscribe(), stop.clone());
@@ -34,11 +35,11 @@ impl Server {
                 reporter.heartbeat(progress, &stop).await;
             }))
         });
-        let Done { report, log, .. } = self.attempt(id, spec, stop, &tracker).await;
+        let Done { report, log, .. } = self.attempt(id, job, stop, &tracker).await;
         let completed = match &report.outcome {
             Outcome::Completed { .. } => true,
             Outcome::Failed { error } => {
-                tracing::warn!(job = id, media = %spec.media_id, %error, "job failed");
+                tracing::warn!(job = id, %media, %error, "job failed");
                 false
             }
         };
@@ -48,17 +49,28 @@ impl Server {
         }
     }
 
-    async fn attempt(&self, id: &str, spec: &JobSpec, stop: &Stop, tracker: &Tracker) -> Done {
-        let slot = stop.token().run_until_cancelled(self.slots.acquire()).await;
+    async fn attempt(&self, id: &str, job: &Job, stop: &Stop, tracker: &Tracker) -> Done {
+        let slots = match job {
+            Job::Transcode(_) => &self.slots,
+            Job::Ingest(_) => &self.ingests,
+        };
+        let slot = stop.token().run_until_cancelled(slots.acquire()).await;
         let Some(Ok(_slot)) = slot else {
             let error = stop.failure().unwrap_or_else(internal);
-            return failed(spec, error);
+            return failed(job, error);
         };
         self.jobs.started(id);
-        tracing::info!(job = id, media = %spec.media_id, attempt = spec.attempt, "job started");
+        let (media, attempt) = job.attempt();
+        tracing::info!(job = id, %media, attempt, "job started");
         // Whatever panics in a job, the handler goes on, and the job has an end.
-        let work = AssertUnwindSafe(self.engine.run(spec, tracker, stop)).catch_unwind();
-        work.await.unwrap_or_else(|_| failed(spec, internal()))
+        let work = async {
+            match job {
+                Job::Transcode(spec) => self.engine.run(spec, tracker, stop).await,
+                Job::Ingest(spec) => self.ingester.run(spec, tracker, stop).await,
+            }
+        };
+        let work = AssertUnwindSafe(work).catch_unwind();
+        work.await.unwrap_or_else(|_| failed(job, internal()))
     }
 }
 
@@ -78,10 +90,11 @@ fn internal() -> Failure {
     Failure::new(FailureCode::Internal, "the handler made a mistake")
 }
 
-fn failed(spec: &JobSpec, error: Failure) -> Done {
+fn failed(job: &Job, error: Failure) -> Done {
+    let (media_id, attempt) = job.attempt();
     let report = JobReport {
-        media_id: spec.media_id,
-        attempt: spec.attempt,
+        media_id,
+        attempt,
         outcome: Outcome::Failed { error },
         source_sha256: None,
         metrics: Metrics::default(),
