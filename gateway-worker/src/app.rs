@@ -11,6 +11,7 @@ use axum::{
     extract::FromRequestParts,
     response::{IntoResponse, Response},
 };
+use futures_channel::oneshot;
 use http::{StatusCode, header, request::Parts};
 use jiff::Timestamp;
 use reelmill_shared::{
@@ -119,6 +120,19 @@ impl App {
     /// Goes on with `work` after the answer, and after the caller has gone away.
     pub fn wait_until(&self, work: impl Future<Output = ()> + 'static) {
         self.0.context.wait_until(work);
+    }
+
+    /// Does `work` to its end even if the caller goes away meanwhile, and waits for it.
+    pub async fn to_the_end<T: 'static>(
+        &self,
+        work: impl Future<Output = ApiResult<T>> + 'static,
+    ) -> ApiResult<T> {
+        let (sender, receiver) = oneshot::channel();
+        self.wait_until(async move {
+            // Nobody listens if the caller went away.
+            let _ = sender.send(work.await);
+        });
+        receiver.await.map_err(ApiError::internal)?
     }
 
     /// The request's body, once.

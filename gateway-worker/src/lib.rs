@@ -7,6 +7,7 @@
 //! * [`media_object`]: one Durable Object a media, with state, outbox, alarm and subscribers.
 //! * [`dispatch`]: the client of the handler's API; [`outgoing`]: every request that we send.
 //! * [`upload_object`]: one Durable Object a resumable upload.
+//! * [`inline`]: sources that come with the request that creates their media.
 //! * [`objects`] and [`store_stream`]: bytes out of and into R2.
 //! * [`catalogue`] and [`endpoints`]: what is in D1. [`auth`]: who may.
 //! * [`size`]: what is too large, and where else it can go.
@@ -23,6 +24,7 @@ pub mod endpoints;
 pub mod entry;
 pub mod error;
 pub mod hex;
+pub mod inline;
 pub mod media_object;
 pub mod objects;
 pub mod outgoing;

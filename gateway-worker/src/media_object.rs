@@ -8,6 +8,7 @@
 mod class;
 mod command;
 mod commands;
+mod creation;
 mod deliveries;
 mod live;
 mod outbox;
@@ -27,7 +28,8 @@ use worker::{Env, Response, State, wasm_bindgen_futures::spawn_local};
 
 pub use class::MediaObject;
 pub use command::{
-    Attached, Command, Created, Delivery, MediaStub, UploadLock, decode_reply, encode_reply,
+    Attached, Carried, Command, Created, Delivery, MediaStub, Reserved, UploadLock, decode_reply,
+    encode_reply,
 };
 
 use self::{

@@ -51,6 +51,8 @@ pub struct Stored {
     pub sha256: [u8; 32],
     /// The first [`SNIFFED_BYTES`], or as many as there are.
     pub first: Vec<u8>,
+    /// How many bytes there are.
+    pub size: u64,
 }
 
 /// Stores a body. Whatever fails, R2 keeps either the whole object or none.
@@ -87,7 +89,7 @@ pub async fn store(bucket: &Bucket, upload: Upload<'_>) -> ApiResult<Stored> {
     let object: Object = put?.ok_or(ProblemCode::UploadInProgress)?;
     let mut sha256 = [0; 32];
     digest.digest().await?.copy_to(&mut sha256);
-    Ok(Stored { etag: object.etag(), sha256, first })
+    Ok(Stored { etag: object.etag(), sha256, first, size: length })
 }
 
 async fn pump(

@@ -45,6 +45,13 @@ problem_codes! {
     LengthMismatch = "length_mismatch", 400, "The upload is not as long as was declared";
     ChecksumMismatch = "checksum_mismatch", 400, "The upload does not match its checksum";
     EmptyUpload = "empty_upload", 400, "The upload is empty";
+    InvalidBase64 = "invalid_base64", 400, "The data is not valid base64";
+    InvalidForm = "invalid_form", 400, "The form is malformed";
+    IncompleteForm = "incomplete_form", 400, "The form is cut off";
+    UnknownField = "unknown_field", 400, "The form has a field that is not known";
+    InvalidField = "invalid_field", 400, "A field of the form is not usable";
+    FileMissing = "file_missing", 400, "The form has no file";
+    FileRepeated = "file_repeated", 400, "The form has more than one file";
     UploadTooLarge = "upload_too_large", 413, "The upload is beyond the limit";
     SourceUrlInvalid = "source_url_invalid", 400, "The source's URL cannot be used";
     SourceUrlCredentials = "source_url_credentials", 400, "The source's URL contains credentials";

@@ -32,6 +32,30 @@ pub enum Command {
         max_bytes: u64,
         /// Digest of the request: a repetition must have the same.
         fingerprint: String,
+        /// The source, if its creator has brought it along.
+        #[serde(default)]
+        carried: Option<Carried>,
+    },
+    /// Keep the id for a creation that brings its source along; replies [`Reserved`].
+    Reserve {
+        /// The object's own id.
+        id: MediaId,
+    },
+    /// Keep it longer; replies `null`, or `upload_in_progress` once it is lost.
+    KeepReservation {
+        /// The object's own id.
+        id: MediaId,
+        /// The lock.
+        lock: String,
+        /// R2's id of the multipart upload that was begun for the source.
+        multipart: Option<String>,
+    },
+    /// Give the id back; replies `null`.
+    AbandonReservation {
+        /// The lock.
+        lock: String,
+        /// Whether nothing is left in R2.
+        cleaned: bool,
     },
     /// Replies [`Record`].
     Get,
@@ -133,6 +157,22 @@ pub struct Attached {
     pub max_bytes: u64,
     /// The media's declared size in bytes, if it has one.
     pub size: Option<u64>,
+}
+
+/// Reply to [`Command::Reserve`].
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Reserved {
+    /// To be named in what follows; `None` if the media is there already.
+    pub lock: Option<String>,
+}
+
+/// A source that is stored already when its media is created.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Carried {
+    /// The reservation's lock.
+    pub lock: String,
+    /// The source.
+    pub source: Source,
 }
 
 /// Reply to [`Command::BeginUpload`].

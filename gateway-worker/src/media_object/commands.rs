@@ -5,16 +5,16 @@ use std::rc::Rc;
 use jiff::{SignedDuration, Timestamp};
 use reelmill_shared::{
     job::Progress,
-    media::{Details, Event, Media, Rejected, State},
+    media::{Event, Media, Rejected, State},
     problem::ProblemCode,
 };
 use serde::Serialize;
 use serde_json::Value;
-use worker::Url;
 
 use super::{
     Inner,
-    command::{Command, Created, UploadLock},
+    command::{Command, UploadLock},
+    creation::Creation,
 };
 use crate::{
     clock,
@@ -34,17 +34,18 @@ impl Inner {
     /// Carries out a command and returns its reply.
     pub(super) async fn execute(self: &Rc<Self>, command: Command) -> ApiResult<Value> {
         match command {
-            Command::Create { id, details, origin, max_bytes, fingerprint } => {
-                let (created, now) = (self.store.record()?, clock::now());
-                let fresh = created.is_none();
-                let record = match created {
-                    Some(record) => self.same_request(record, &fingerprint)?,
-                    None => self.create(id, details, origin, max_bytes, &fingerprint, now)?,
-                };
-                if fresh {
-                    self.after_change().await;
-                }
-                reply(&Created { record, fresh })
+            Command::Create { id, details, origin, max_bytes, fingerprint, carried } => {
+                let creation = Creation { id, details, origin, max_bytes, fingerprint, carried };
+                reply(&self.create(creation).await?)
+            }
+            Command::Reserve { id } => reply(&self.reserve(id).await?),
+            Command::KeepReservation { id, lock, multipart } => {
+                self.keep_reservation(&lock, id, multipart).await?;
+                Ok(Value::Null)
+            }
+            Command::AbandonReservation { lock, cleaned } => {
+                self.abandon_reservation(&lock, cleaned)?;
+                Ok(Value::Null)
             }
             Command::Get => reply(&self.living()?),
             Command::BeginUpload { size } => reply(&self.begin_upload(size)?),
@@ -141,29 +142,6 @@ impl Inner {
         reply(&record)
     }
 
-    fn create(
-        &self,
-        id: reelmill_shared::id::MediaId,
-        details: Details,
-        origin: Url,
-        max_bytes: u64,
-        fingerprint: &str,
-        now: Timestamp,
-    ) -> ApiResult<Record> {
-        let (media, effects) = Media::create(id, details, now, self.config()?.timing);
-        let record = Record { media, origin, max_bytes };
-        self.store.insert(&record, fingerprint)?;
-        self.follow(&record, None, &effects, now)?;
-        Ok(record)
-    }
-
-    fn same_request(&self, record: Record, fingerprint: &str) -> ApiResult<Record> {
-        if self.store.fingerprint()?.as_deref() != Some(fingerprint) {
-            return Err(ProblemCode::IdempotencyMismatch.into());
-        }
-        not_deleted(record)
-    }
-
     fn living(&self) -> ApiResult<Record> {
         not_deleted(self.record()?)
     }
@@ -181,12 +159,16 @@ impl Inner {
     fn begin_upload(&self, size: u64) -> ApiResult<UploadLock> {
         let now = clock::now();
         self.open_for(Some(size), now)?;
+        Ok(UploadLock { lock: self.take_lock(now)? })
+    }
+
+    pub(super) fn take_lock(&self, now: Timestamp) -> ApiResult<String> {
         if self.store.lock_holder(now)?.is_some() {
             return Err(ProblemCode::UploadInProgress.into());
         }
         let lock = hex::encode(&clock::random_secret()[..16]);
         self.store.lock(&lock, now + LOCK)?;
-        Ok(UploadLock { lock })
+        Ok(lock)
     }
 
     /// The media, if it takes an upload of `size` bytes, where the size is known.
@@ -217,7 +199,7 @@ impl Inner {
         Ok(record)
     }
 
-    fn check_lock(&self, lock: &str) -> ApiResult<()> {
+    pub(super) fn check_lock(&self, lock: &str) -> ApiResult<()> {
         match self.store.lock_holder(clock::now())? {
             Some(holder) if holder == lock => Ok(()),
             _ => Err(ProblemCode::UploadInProgress.into()),
@@ -255,7 +237,7 @@ fn last_told(media: &Media) -> Option<&Progress> {
     media.running()?.progress.as_ref()
 }
 
-fn not_deleted(record: Record) -> ApiResult<Record> {
+pub(super) fn not_deleted(record: Record) -> ApiResult<Record> {
     match record.media.state {
         State::Deleted { .. } => Err(ProblemCode::MediaDeleted.into()),
         _ => Ok(record),

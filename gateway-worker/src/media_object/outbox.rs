@@ -68,6 +68,11 @@ impl Inner {
         match &claimed.task {
             Task::Index => self.index().await?,
             Task::Sweep => self.sweep().await?,
+            Task::CleanUp { media, multipart } => {
+                if !self.clean_up(*media, multipart.as_deref()).await? {
+                    return Ok(Outcome::Again(Self::clean_up_again()));
+                }
+            }
             Task::AbortUpload { upload } => {
                 let stub = UploadStub::new(&self.env, *upload)?;
                 let () = stub.send(&upload_object::Command::Abort).await?;

@@ -6,7 +6,10 @@
 use std::cell::Cell;
 
 use jiff::Timestamp;
-use reelmill_shared::{id::UploadId, media::Effect};
+use reelmill_shared::{
+    id::{MediaId, UploadId},
+    media::Effect,
+};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use worker::{Result, SqlStorage, SqlStorageValue};
 
@@ -51,6 +54,13 @@ pub(super) enum Task {
     Index,
     /// Delete what was stored by requests that were under way when the media was deleted.
     Sweep,
+    /// Remove what is left of a source whose media was never created.
+    CleanUp {
+        /// The media that would have been.
+        media: MediaId,
+        /// R2's id of the multipart upload, if one was begun.
+        multipart: Option<String>,
+    },
     /// End a resumable upload that nobody waits for any more.
     AbortUpload {
         /// The upload.
@@ -188,6 +198,11 @@ impl Store {
     /// Removes a task that is done.
     pub(super) fn done(&self, id: i64) -> Result<()> {
         self.run("DELETE FROM outbox WHERE id = ?", vec![id.into()])
+    }
+
+    /// The media's reservation needs no cleaning up.
+    pub(super) fn drop_reservation(&self) -> Result<()> {
+        self.run("DELETE FROM outbox WHERE task ->> 'task' = 'cleanUp'", vec![])
     }
 
     /// Puts a task off.

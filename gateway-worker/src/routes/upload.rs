@@ -7,7 +7,6 @@
 use std::cell::Cell;
 
 use axum::extract::Path;
-use futures_channel::oneshot;
 use futures_util::FutureExt;
 use http::{StatusCode, request::Parts};
 use jiff::SignedDuration;
@@ -53,19 +52,17 @@ pub(super) async fn put(app: App, path: Path<String>, parts: Parts) -> ApiResult
         .map_err(|error| ApiError::invalid(error.to_string()))?;
 
     let UploadLock { lock } = app.media(id)?.send(&Command::BeginUpload { size: length }).await?;
-    let (sender, receiver) = oneshot::channel();
     let uploading = app.clone();
-    app.wait_until(async move {
+    let work = async move {
         let outcome = upload(&uploading, id, &lock, length, expected).await;
         if outcome.is_err()
             && let Ok(media) = uploading.media(id)
         {
             let _: ApiResult<()> = media.send(&Command::AbandonUpload { lock }).await;
         }
-        // Nobody listens if the caller went away.
-        let _ = sender.send(outcome);
-    });
-    let record = receiver.await.map_err(ApiError::internal)??;
+        outcome
+    };
+    let record = app.to_the_end(work).await?;
     show_record(&app, StatusCode::OK, &record)
 }
 

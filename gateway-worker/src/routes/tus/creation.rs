@@ -259,6 +259,7 @@ async fn owner(app: &App, wanted: &Wanted, target: &Target) -> ApiResult<MediaId
         origin: app.origin().clone(),
         max_bytes: target.max_bytes,
         fingerprint: hex::encode(&Sha256::digest(canonical)),
+        carried: None,
     };
     let Created { .. } = app.media(id)?.send(&command).await?;
     Ok(id)
