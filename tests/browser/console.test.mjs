@@ -1,41 +1,11 @@
-// The console in a real browser against a running Reelmill.
-//
-//   REELMILL_URL        where the gateway listens, such as http://127.0.0.1:8787
-//   REELMILL_API_KEY    a key that it takes
-//   REELMILL_TEST_FILE  a video with sound
-//   CHROMIUM            the browser, /usr/bin/chromium by default
-//
+// The console in a real browser against a running Reelmill (harness.mjs says what it needs).
 // Nothing here waits by the clock: every wait is for something that the page shows.
 
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
-import { after, before, test } from 'node:test';
-import { AxeBuilder } from '@axe-core/playwright';
-import { chromium } from 'playwright-core';
-
-const base = required('REELMILL_URL').replace(/\/$/, '');
-const key = required('REELMILL_API_KEY');
-const file = required('REELMILL_TEST_FILE');
-const encodeMs = 300_000;
-
-let browser;
-
-before(async () => {
-  browser = await chromium.launch({
-    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-    args: [
-      '--no-sandbox',
-      '--disable-background-networking',
-      '--disable-component-update',
-      '--disable-sync',
-      '--no-first-run',
-      '--mute-audio',
-    ],
-  });
-});
-
-after(() => browser?.close());
+import { test } from 'node:test';
+import { encodeMs, file, noViolations, open } from './harness.mjs';
 
 test('a wrong key is refused in words', async (t) => {
   const { page } = await open(t, { signedIn: false });
@@ -134,20 +104,6 @@ test('text with a hostile name fails in words, and its name stays text', async (
   assert.deepEqual(errors, []);
 });
 
-/** A page of its own, with the console open in it; `errors` collects what the console logs. */
-async function open(t, { signedIn = true } = {}) {
-  const context = await browser.newContext({ viewport: { width: 1280, height: 900 } });
-  t.after(() => context.close());
-  await context.grantPermissions(['clipboard-read', 'clipboard-write'], { origin: base });
-  const page = await context.newPage();
-  const errors = [];
-  page.on('console', (message) => message.type() === 'error' && errors.push(message.text()));
-  page.on('pageerror', (error) => errors.push(String(error)));
-  await page.goto(signedIn ? `${base}/#key=${encodeURIComponent(key)}` : base);
-  if (signedIn) await page.getByRole('heading', { name: 'Drop video or audio here' }).waitFor();
-  return { page, errors };
-}
-
 /**
  * Holds back the answers to whatever matches the patterns. `underWay` waits until one request of each
  * is held, `givenUp` until the page has given up all of them.
@@ -215,19 +171,4 @@ function waveformIsDrawn() {
     const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
     return data.some((value, index) => index % 4 === 3 && value > 0);
   });
-}
-
-/** No serious or critical accessibility violation. */
-async function noViolations(page) {
-  const { violations } = await new AxeBuilder({ page }).analyze();
-  const serious = violations
-    .filter(({ impact }) => impact === 'serious' || impact === 'critical')
-    .map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.target.join(' ')).join(', ')}`);
-  assert.deepEqual(serious, []);
-}
-
-function required(name) {
-  const value = process.env[name];
-  if (!value) throw new Error(`${name} is not set`);
-  return value;
 }

@@ -1,7 +1,7 @@
 // The gateway's HTTP API (docs/api.md) as typed calls. Everything that goes wrong is a `Problem`.
 
 import type { Delivery, DeliveryPage } from './delivery.ts';
-import type { Health, Media, MediaPage, Pipeline, Playback, Status } from './types.ts';
+import type { Health, Limits, Media, MediaPage, Pipeline, Playback, Status } from './types.ts';
 
 /** An RFC 9457 problem, or a failure to reach the gateway at all (`status` 0). */
 export class Problem extends Error {
@@ -54,10 +54,12 @@ export function local(url: string): string {
 }
 
 export interface NewMedia {
-  filename: string;
-  size: number;
+  filename?: string;
+  size?: number;
   contentType?: string;
   pipeline?: Pipeline;
+  /** Fetched by the gateway instead of uploaded. */
+  source?: { url: string };
 }
 
 /** What not every request has. */
@@ -114,6 +116,10 @@ export class Api {
 
   async redeliver(id: string, message: string): Promise<void> {
     await this.#fetch('POST', path(id, `/deliveries/${encodeURIComponent(message)}/redeliver`));
+  }
+
+  limits(): Promise<Limits> {
+    return this.#json('GET', '/api/limits');
   }
 
   health(): Promise<Health> {

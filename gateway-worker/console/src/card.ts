@@ -3,8 +3,9 @@
 import { address } from './app.ts';
 import { h, icon, set, text } from './dom.ts';
 import { ago, bytes, clock, percent, words } from './format.ts';
-import { title, view, type Upload } from './state.ts';
+import { title, view } from './state.ts';
 import type { Media } from './types.ts';
+import type { Upload } from './upload-state.ts';
 
 export class Card {
   readonly element: HTMLAnchorElement;

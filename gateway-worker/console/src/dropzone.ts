@@ -1,20 +1,28 @@
-// Where files come in: dropped anywhere on the page, or picked.
+// Where files come in: dropped anywhere on the page, picked, or named by a URL.
 
-import { button, h, icon } from './dom.ts';
-import { count } from './format.ts';
+import { button, h, icon, text } from './dom.ts';
+import { bytes } from './format.ts';
+import { accept, canPick, dropped, pick, plain, type Picked } from './picked.ts';
 import type { Pipeline } from './types.ts';
+import { UrlForm } from './url-form.ts';
+
+export interface DropzoneEvents {
+  files(picked: Picked[], pipeline: Pipeline): void;
+  /** Rejects with a `Problem` if the gateway will not have it. */
+  url(url: string, pipeline: Pipeline): Promise<void>;
+}
 
 export class Dropzone {
   readonly element: HTMLElement;
   #input = h('input', {
     type: 'file',
     multiple: true,
-    accept: 'video/*,audio/*,.mkv,.mxf,.ts,.m2ts,.flac,.opus',
+    accept,
     class: 'visually-hidden',
     tabindex: -1,
     'aria-label': 'Video or audio files',
   });
-  #waiting = h('p', { class: 'drop-waiting', role: 'status' });
+  #limit = h('span');
   #format = choice('Segments', [
     ['cmaf', 'Fragmented MP4 (CMAF)'],
     ['ts', 'MPEG-TS, for old players'],
@@ -31,7 +39,8 @@ export class Dropzone {
   /** Depth of nested dragenter events. */
   #depth = 0;
 
-  constructor(private readonly onFiles: (files: File[], pipeline: Pipeline) => void) {
+  constructor(private readonly events: DropzoneEvents) {
+    const form = new UrlForm((url) => this.events.url(url, this.#pipeline()));
     this.element = h(
       'section',
       { class: 'drop', 'aria-label': 'Upload' },
@@ -40,13 +49,13 @@ export class Dropzone {
         'div',
         { class: 'drop-text' },
         h('h1', {}, 'Drop video or audio here'),
-        h('p', {}, 'It plays while it is still being encoded.'),
-        this.#waiting,
+        h('p', {}, 'It plays while it is still being encoded. ', this.#limit),
       ),
       h(
         'div',
         { class: 'drop-actions' },
-        button('Choose files', () => this.#input.click(), { kind: 'primary' }),
+        button('Choose files', () => void this.#choose(), { kind: 'primary' }),
+        form.element,
         h(
           'details',
           { class: 'options' },
@@ -57,7 +66,7 @@ export class Dropzone {
       this.#input,
     );
     this.#input.addEventListener('change', () => {
-      this.#take([...(this.#input.files ?? [])]);
+      this.#take(plain(this.#input.files));
       this.#input.value = '';
     });
   }
@@ -82,13 +91,13 @@ export class Dropzone {
     on('drop', (event) => {
       this.#depth = 0;
       over(false);
-      this.#take([...(event.dataTransfer?.files ?? [])]);
+      if (event.dataTransfer) void dropped(event.dataTransfer).then((picked) => this.#take(picked));
     });
   }
 
-  /** Says how many files wait for their turn. */
-  waiting(files: number): void {
-    this.#waiting.textContent = files > 0 ? `${count(files, 'file')} waiting for a free lane` : '';
+  /** Says how large a file may be. */
+  limit(maxBytes: number): void {
+    text(this.#limit, `Up to ${bytes(maxBytes)} a file.`);
   }
 
   /** Small once there is a library to look at. */
@@ -96,13 +105,21 @@ export class Dropzone {
     this.element.classList.toggle('compact', compact);
   }
 
-  #take(files: File[]): void {
-    if (files.length === 0) return;
+  async #choose(): Promise<void> {
+    if (canPick) this.#take(await pick(true));
+    else this.#input.click();
+  }
+
+  #take(picked: Picked[]): void {
+    if (picked.length > 0) this.events.files(picked, this.#pipeline());
+  }
+
+  #pipeline(): Pipeline {
     const pipeline: Pipeline = {};
     if (this.#format.value() === 'ts') pipeline.segmentFormat = 'ts';
     if (this.#seconds.value() !== '4') pipeline.segmentSeconds = Number(this.#seconds.value());
     if (this.#retry.value() === 'automatic') pipeline.retry = 'automatic';
-    this.onFiles(files, pipeline);
+    return pipeline;
   }
 }
 

@@ -3,8 +3,9 @@
 
 import { button, h, icon, set, text } from './dom.ts';
 import { percent, words } from './format.ts';
-import { step, steps, view, type Upload } from './state.ts';
+import { step, steps, view } from './state.ts';
 import type { Media } from './types.ts';
+import type { Upload } from './upload-state.ts';
 
 export interface ScreenActions {
   retry(): void;
@@ -52,11 +53,11 @@ export class Screen {
   update(media: Media, upload: Upload | undefined): void {
     const { label, percent: share, note, tone } = view(media, upload);
     const failed = media.status === 'failed';
-    const broken = upload?.error !== undefined && media.status === 'uploading';
+    const broken = upload?.phase === 'failed' && media.status === 'uploading';
     this.#progress.hidden = failed || broken;
     this.#failure.hidden = !(failed || broken);
     if (failed) this.#showFailure(media);
-    else if (broken) this.#showBroken(upload?.error ?? '');
+    else if (broken) this.#showBroken(upload?.trouble);
     else this.#shown = '';
     text(this.#number, share === undefined ? '' : percent(share));
     text(this.#label, label);
@@ -95,11 +96,13 @@ export class Screen {
     ]);
   }
 
-  #showBroken(error: string): void {
-    this.#show(error, [
+  #showBroken(trouble: Upload['trouble']): void {
+    const { title, detail, code } = trouble ?? { title: '', detail: '', code: '' };
+    this.#show(`${title} ${detail} ${code}`, [
       icon('alert'),
       h('h3', {}, 'The upload stopped'),
-      h('p', {}, error),
+      h('p', {}, detail || title),
+      h('code', {}, code),
       button('Send again', () => this.actions.sendAgain(), { icon: 'retry', kind: 'primary' }),
     ]);
   }

@@ -49,7 +49,10 @@ export class Stage {
     };
     this.#screen = new Screen({
       retry: withMedia(retry),
-      sendAgain: withMedia(async (_, media) => app.uploads.again(media)),
+      sendAgain: () => {
+        const upload = app.uploads.of(id);
+        if (upload) app.uploads.resume(upload.key);
+      },
     });
     const departing = app.departures.signal(id);
     this.#link = new SignedLink(app.api, id, departing);

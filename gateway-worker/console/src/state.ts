@@ -1,17 +1,8 @@
 // What a media's state looks like to a person. Pure.
 
 import * as format from './format.ts';
-import type { Media, Stage } from './types.ts';
-
-/** An upload that this page is making. */
-export interface Upload {
-  loaded: number;
-  total: number;
-  /** Bytes a second, smoothed. */
-  rate: number;
-  /** Why it stopped, if it did. */
-  error?: string;
-}
+import type { Media, Progress, Stage } from './types.ts';
+import { uploadView, type Upload } from './upload-state.ts';
 
 export type Tone = 'idle' | 'busy' | 'good' | 'bad';
 
@@ -25,6 +16,7 @@ export interface View {
 }
 
 const stages: Record<Stage, string> = {
+  downloading: 'Downloading',
   queued: 'Queued',
   fetching: 'Fetching',
   probing: 'Inspecting',
@@ -36,23 +28,15 @@ const stages: Record<Stage, string> = {
 export function view(media: Media, upload?: Upload): View {
   switch (media.status) {
     case 'uploading':
-      return upload ? uploadView(upload) : { label: 'Waiting for its file', tone: 'idle' };
+      if (upload) return uploadView(upload);
+      if (media.progress) return progressView(media.progress);
+      return media.sourceUrl === undefined
+        ? { label: 'Waiting for its file', tone: 'idle' }
+        : { label: 'Downloading', tone: 'busy' };
     case 'uploaded':
       return { label: 'Queued', tone: 'busy' };
-    case 'transcoding': {
-      const progress = media.progress;
-      if (!progress) return { label: 'Starting', tone: 'busy' };
-      const notes = [
-        progress.speed === undefined ? '' : format.speed(progress.speed),
-        progress.etaSeconds === undefined ? '' : format.left(progress.etaSeconds),
-      ];
-      return {
-        label: stages[progress.stage] ?? 'Working',
-        tone: 'busy',
-        percent: progress.percent,
-        note: notes.filter(Boolean).join(' · '),
-      };
-    }
+    case 'transcoding':
+      return media.progress ? progressView(media.progress) : { label: 'Starting', tone: 'busy' };
     case 'ready':
       return { label: 'Ready', tone: 'good' };
     case 'failed':
@@ -64,16 +48,12 @@ export function view(media: Media, upload?: Upload): View {
   }
 }
 
-function uploadView(upload: Upload): View {
-  if (upload.error) return { label: 'Upload stopped', tone: 'bad' };
-  if (upload.total > 0 && upload.loaded >= upload.total) return { label: 'Storing', tone: 'busy' };
-  const share = upload.total > 0 ? (100 * upload.loaded) / upload.total : 0;
-  const rest = upload.rate > 0 ? (upload.total - upload.loaded) / upload.rate : undefined;
+function progressView({ stage, percent, speed, etaSeconds }: Progress): View {
   const notes = [
-    upload.rate > 0 ? `${format.bytes(upload.rate)}/s` : '',
-    rest === undefined ? '' : format.left(rest),
+    speed === undefined ? '' : format.speed(speed),
+    etaSeconds === undefined ? '' : format.left(etaSeconds),
   ];
-  return { label: 'Uploading', tone: 'busy', percent: share, note: notes.filter(Boolean).join(' · ') };
+  return { label: stages[stage] ?? 'Working', tone: 'busy', percent, note: notes.filter(Boolean).join(' · ') };
 }
 
 /** The steps of a media's way, as shown before it can be played. */

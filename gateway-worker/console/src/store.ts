@@ -1,7 +1,7 @@
 // All media that this page knows of, and who wants to hear of their changes.
 
-import type { Upload } from './state.ts';
 import type { Media, ProgressEvent } from './types.ts';
+import type { Upload } from './upload-state.ts';
 
 export type Change = { id: string; media: Media | undefined; upload: Upload | undefined };
 
@@ -47,7 +47,8 @@ export class Store {
       ...(speed !== undefined && { speed }),
       ...(etaSeconds !== undefined && { etaSeconds }),
     };
-    this.put({ ...media, status: 'transcoding', playable: event.playable, progress });
+    const status = stage === 'downloading' ? media.status : 'transcoding';
+    this.put({ ...media, status, playable: event.playable, progress });
   }
 
   setUpload(id: string, upload: Upload): void {

@@ -2,7 +2,7 @@
 
 export type Status = 'uploading' | 'uploaded' | 'transcoding' | 'ready' | 'failed' | 'deleted';
 
-export type Stage = 'queued' | 'fetching' | 'probing' | 'encoding' | 'publishing';
+export type Stage = 'downloading' | 'queued' | 'fetching' | 'probing' | 'encoding' | 'publishing';
 
 export interface Progress {
   stage: Stage;
@@ -50,7 +50,9 @@ export interface Media {
   progress?: Progress;
   summary?: Summary;
   error?: Failure;
-  upload?: { put: { method: string; url: string; expiresAt: string } };
+  /** Where the gateway fetches it from, without credentials and query. */
+  sourceUrl?: string;
+  upload?: { tus?: { url: string; expiresAt: string } };
 }
 
 export interface ProgressEvent extends Progress {
@@ -75,6 +77,12 @@ export interface Playback {
   storyboard?: string;
   waveform?: string;
   metadata?: string;
+}
+
+/** What may be uploaded. */
+export interface Limits {
+  tier: string;
+  maxUploadBytes: number;
 }
 
 export interface Health {

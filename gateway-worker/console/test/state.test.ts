@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { isActive, step, steps, view } from '../src/state.ts';
 import type { Media, Status } from '../src/types.ts';
-import { Rate } from '../src/upload.ts';
+import { fresh } from '../src/upload-state.ts';
+import { Rate } from '../src/rate.ts';
 
 const media = (status: Status, more: Partial<Media> = {}): Media => ({
   id: 'med_1',
@@ -15,23 +16,25 @@ const media = (status: Status, more: Partial<Media> = {}): Media => ({
 });
 
 describe('view', () => {
-  it('shows an upload of this page with its rate', () => {
-    const upload = { loaded: 25, total: 100, rate: 25 };
+  it('shows an upload of this page', () => {
+    const upload = { ...fresh(100, 'sending'), loaded: 25, rate: 25 };
     expect(view(media('uploading'), upload)).toEqual({
       label: 'Uploading',
       tone: 'busy',
       percent: 25,
-      note: '25 B/s · 3 s left',
+      note: '25 B of 100 B · 25 B/s · 3 s left',
     });
   });
 
   it('waits for a file that somebody else sends', () => {
-    expect(view(media('uploading')).tone).toBe('idle');
+    expect(view(media('uploading'))).toEqual({ label: 'Waiting for its file', tone: 'idle' });
   });
 
-  it('says why an upload stopped', () => {
-    const upload = { loaded: 0, total: 1, rate: 0, error: 'gone' };
-    expect(view(media('uploading'), upload)).toEqual({ label: 'Upload stopped', tone: 'bad' });
+  it('shows how the gateway fetches it', () => {
+    const fetched = { sourceUrl: 'https://elsewhere.example/v.mp4' };
+    expect(view(media('uploading', fetched)).label).toBe('Downloading');
+    const progress = { stage: 'downloading' as const, percent: 20 };
+    expect(view(media('uploading', { ...fetched, progress }))).toMatchObject({ label: 'Downloading', percent: 20 });
   });
 
   it('shows stage, percentage, speed and time to go', () => {

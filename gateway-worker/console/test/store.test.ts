@@ -1,6 +1,7 @@
 import { expect, it } from 'vitest';
 import { Store } from '../src/store.ts';
 import type { Media, ProgressEvent } from '../src/types.ts';
+import { fresh } from '../src/upload-state.ts';
 
 const media = (more: Partial<Media>): Media => ({
   id: 'med_1',
@@ -36,9 +37,16 @@ it('does not take a media back from rest', () => {
   expect(store.get('med_1')?.status).toBe('ready');
 });
 
+it('leaves a media that is being downloaded where it is', () => {
+  const store = new Store();
+  store.put(media({ status: 'uploading', attempts: 0 }));
+  store.progress({ ...progress(0), stage: 'downloading', playable: false });
+  expect(store.get('med_1')).toMatchObject({ status: 'uploading', progress: { stage: 'downloading' } });
+});
+
 it('forgets an upload when the gateway has the file', () => {
   const store = new Store();
-  store.setUpload('med_1', { loaded: 1, total: 2, rate: 0 });
+  store.setUpload('med_1', fresh(2, 'sending'));
   store.put(media({ status: 'uploading' }));
   expect(store.upload('med_1')).toBeDefined();
   store.put(media({ status: 'uploaded' }));
