@@ -227,12 +227,10 @@ impl Intake {
     /// frees. What it says is to be [stored](Self::position), unless a checksum is pending.
     pub fn sent(&mut self) -> u64 {
         let Some(part) = self.sending.take() else { return 0 };
-        // Some of it may have been spooled meanwhile.
-        let spooled = self.stored.spooled.min(part.size);
-        let freed = part.size - spooled;
+        let freed = part.size - part.spooled;
         self.stored.parts += 1;
         self.stored.sent += part.size;
-        self.stored.spooled -= spooled;
+        self.stored.spooled -= part.spooled;
         self.memory -= freed;
         if !self.verified_at_end {
             self.commit();
@@ -245,7 +243,7 @@ impl Intake {
         self.sending = None;
     }
 
-    /// All that was in memory is in the spool.
+    /// All that was in memory is in the spool. Not while a part is being sent.
     pub const fn spooled(&mut self) {
         self.stored.spooled += self.memory;
         self.memory = 0;

@@ -116,7 +116,7 @@ mod tests {
 
     #[rstest]
     #[case::empty("")]
-    #[case::empty_key(" YQ==")]
+    #[case::empty_key("a YQ==,,b YQ==")]
     #[case::trailing_comma("filename YQ==,")]
     #[case::twice("a YQ==,a Yg==")]
     #[case::no_base64("filename not!base64")]
