@@ -138,6 +138,8 @@ impl Ingester {
             let fetching = fill(&mut origin, &mut piece, self.options.piece, tracker);
             tokio::try_join!(upload.send(ready, None), fetching)?;
         }
+        // Now, if not before, it is known how much that is.
+        tracker.downloaded(origin.reached(), origin.total());
         upload.send(piece.freeze(), Some(origin.reached())).await?;
         Ok((origin.sha256(), origin.reached()))
     }

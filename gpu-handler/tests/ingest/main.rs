@@ -1,0 +1,12 @@
+//! Sources from URLs, over real sockets: from servers that do what they like, to a gateway that may
+//! falter.
+
+mod faults;
+mod gateway;
+mod guard;
+mod ingesting;
+mod limits;
+mod origin;
+#[path = "../support/mod.rs"]
+mod support;
+mod tus;
