@@ -29,25 +29,18 @@ use crate::{
     routes,
 };
 
-/// Headers of every answer. Keys and tokens are never cookies, so any origin may ask.
-const EVERYWHERE: &[(&str, &str)] = &[
-    ("access-control-allow-origin", "*"),
-    (
-        "access-control-expose-headers",
-        "Content-Length, Content-Range, Accept-Ranges, ETag, Retry-After, X-Request-Id",
-    ),
-    ("access-control-expose-headers", protocol::EXPOSED),
-];
+/// Headers that a page's script may read, beside those of tus.
+const EXPOSED: &str =
+    "Content-Length, Content-Range, Accept-Ranges, ETag, Retry-After, X-Request-Id";
+
+/// Headers that a page's script may send, beside those of tus.
+const ALLOWED: &str = "Authorization, Content-Type, Idempotency-Key, Last-Event-ID, Range, \
+                       If-Match, If-None-Match, If-Range, Digest, Content-Digest, Repr-Digest, \
+                       Cache-Control";
 
 /// Headers of the answer to a preflight.
 const PREFLIGHT: &[(&str, &str)] = &[
     ("access-control-allow-methods", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"),
-    (
-        "access-control-allow-headers",
-        "Authorization, Content-Type, Idempotency-Key, Last-Event-ID, Range, If-Match, \
-         If-None-Match, If-Range, Digest, Content-Digest, Repr-Digest, Cache-Control",
-    ),
-    ("access-control-allow-headers", protocol::ALLOWED),
     ("access-control-max-age", "86400"),
 ];
 
@@ -67,9 +60,10 @@ pub async fn answer(
     };
     let response = response.map_err(|error| worker::Error::RustError(error.problem().detail))?;
     let headers = response.headers();
-    for (name, value) in EVERYWHERE {
-        headers.append(name, value)?;
-    }
+    // Keys and tokens are never cookies, so any origin may ask.
+    headers.set("access-control-allow-origin", "*")?;
+    let exposed = format!("{EXPOSED}, {}", protocol::EXPOSED);
+    headers.set("access-control-expose-headers", &exposed)?;
     headers.set("x-request-id", &request_id(&request)?)?;
     Ok(response)
 }
@@ -83,8 +77,10 @@ fn request_id(request: &web_sys::Request) -> Result<String> {
 fn preflight(request: &web_sys::Request, env: &Env) -> ApiResult<web_sys::Response> {
     let headers = web_sys::Headers::new().map_err(js)?;
     for (name, value) in PREFLIGHT {
-        headers.append(name, value).map_err(js)?;
+        headers.set(name, value).map_err(js)?;
     }
+    let allowed = format!("{ALLOWED}, {}", protocol::ALLOWED);
+    headers.set("access-control-allow-headers", &allowed).map_err(js)?;
     let url = Url::parse(&request.url()).map_err(ApiError::internal)?;
     if url.path().starts_with(routes::UPLOADS) {
         for (name, value) in routes::tus_abilities(&*Config::of(env)?) {

@@ -182,7 +182,21 @@ mod tests {
 
     #[test]
     fn the_stored_form_is_pinned() {
-        insta::assert_json_snapshot!(about(), @r#""#);
+        insta::assert_json_snapshot!(about(), @r#"
+        {
+          "id": "upl_0192f0c1a2b37c4d8e9fa0b1c2d3e4f5",
+          "purpose": {
+            "kind": "source",
+            "media": "med_0192f0c1a2b37c4d8e9fa0b1c2d3e4f5"
+          },
+          "length": null,
+          "limit": 1099511627776,
+          "metadata": null,
+          "concat": null,
+          "createdAt": "1970-01-01T00:00:00Z",
+          "patience": 86400
+        }
+        "#);
         let progress = Progress {
             stage: Stage::Gone { at: Timestamp::UNIX_EPOCH, clean: false, delivered: false },
             length: Some(7),
@@ -193,6 +207,26 @@ mod tests {
             tries: 0,
             used_by: vec![],
         };
-        insta::assert_json_snapshot!(progress, @r#""#);
+        insta::assert_json_snapshot!(progress, @r#"
+        {
+          "stage": {
+            "stage": "gone",
+            "at": "1970-01-01T00:00:00Z",
+            "clean": false,
+            "delivered": false
+          },
+          "length": 7,
+          "position": {
+            "parts": 1,
+            "sent": 5,
+            "spooled": 2
+          },
+          "multipart": "m",
+          "expiresAt": "1970-01-01T00:00:00Z",
+          "due": null,
+          "tries": 0,
+          "usedBy": []
+        }
+        "#);
     }
 }
