@@ -25,6 +25,12 @@ e2e *filter:
 browser:
     scripts/test browser
 
+# The README's picture of the console, of made-up clips.
+screenshot:
+    scripts/setup test
+    scripts/build
+    target/release/reelmill-dev --around node tests/browser/screenshot.mjs docs/console.webp
+
 # The whole pipeline against plain FFmpeg, and the gateway against a plain JavaScript Worker.
 bench *args:
     scripts/setup
