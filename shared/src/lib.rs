@@ -19,6 +19,7 @@
 //! * [`tier`]: how much a key may upload.
 //! * [`token`]: the signed, expiring capabilities that URLs carry (playback, upload, handler I/O).
 //! * [`upload`]: resumable uploads: tus 1.0's headers, parts, and which bytes are durable.
+//! * [`multipart`]: sources that are put straight into R2, part by part.
 //! * [`webhook`]: Standard Webhooks signatures, both ways, and the retry schedule.
 //! * [`problem`]: every error a caller can see, with its stable code and HTTP status.
 //! * [`secret`]: key material that never prints itself.
@@ -29,6 +30,7 @@ pub mod id;
 pub mod job;
 pub mod ladder;
 pub mod media;
+pub mod multipart;
 pub mod object_key;
 pub mod plan;
 pub mod playlist;
