@@ -28,6 +28,7 @@ use crate::{
     routes::media::CreateMedia,
     size::check_size,
     upload_object::{About, Chunk, Command, Patch, Piece, Purpose, View},
+    view::Record,
 };
 
 /// What a creation asks for, as far as its headers tell.
@@ -145,7 +146,8 @@ async fn target(app: &App, parts: &mut Parts, metadata: &Metadata) -> ApiResult<
         if token.grant != Grant::Upload {
             return Err(ProblemCode::TokenInvalid.into());
         }
-        return of_media(app, token.media).await;
+        let max_bytes = record_of(app, token.media).await?.max_bytes;
+        return Ok(Target { media: Some(token.media), max_bytes });
     }
     let caller = Caller::from_request_parts(parts, &()).await?;
     match metadata.text(&["mediaId"])? {
@@ -153,15 +155,20 @@ async fn target(app: &App, parts: &mut Parts, metadata: &Metadata) -> ApiResult<
             let id = id.parse().map_err(|error| {
                 ApiError::new(ProblemCode::InvalidId, format!("`mediaId` is {error}."))
             })?;
-            of_media(app, id).await
+            let record = record_of(app, id).await?;
+            // By token the handler comes, who is fetching it.
+            if record.media.running().is_some() {
+                let detail = "The source is being fetched from its URL.";
+                return Err(ApiError::new(ProblemCode::UploadInProgress, detail));
+            }
+            Ok(Target { media: Some(id), max_bytes: record.max_bytes })
         }
         None => Ok(Target { media: None, max_bytes: app.config().tiers.of(caller.tier()) }),
     }
 }
 
-async fn of_media(app: &App, id: MediaId) -> ApiResult<Target> {
-    let record: crate::view::Record = app.media(id)?.send(&media_object::Command::Get).await?;
-    Ok(Target { media: Some(id), max_bytes: record.max_bytes })
+async fn record_of(app: &App, id: MediaId) -> ApiResult<Record> {
+    app.media(id)?.send(&media_object::Command::Get).await
 }
 
 /// Creates an upload, with the bytes that came along.
