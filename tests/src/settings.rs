@@ -35,6 +35,11 @@ pub fn handler_binary() -> PathBuf {
         .map_or_else(|| root().join("target/release/gpu-handler"), PathBuf::from)
 }
 
+/// The command line's binary, as `scripts/build` makes it.
+pub fn cli_binary() -> PathBuf {
+    root().join("target/release/reelmill")
+}
+
 /// Media to test with beyond the generated ones: `REELMILL_TEST_MEDIA`, or `../shared/media`.
 pub fn test_media() -> Option<PathBuf> {
     let path = variable("REELMILL_TEST_MEDIA")

@@ -5,6 +5,7 @@
 
 mod accounts;
 mod bad_input;
+mod cli;
 mod crashes;
 mod interrupted;
 mod limits;
