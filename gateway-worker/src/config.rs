@@ -14,6 +14,10 @@
 //! | `MAX_BODY_BYTES` | largest body that Cloudflare lets through to the Worker: 100 MiB on Free and Pro plans, which is the default |
 //! | `UPLOAD_TTL_SECONDS` | how long a media waits for its source, a day by default |
 //! | `LEASE_SECONDS` | after how long a silent attempt counts as lost, 60 by default |
+//! | `S3_ENDPOINT` | R2's S3 API, `https://<account>.r2.cloudflarestorage.com`: with it, sources can be put straight into R2. It and the following come together or not at all |
+//! | `S3_BUCKET` | the bucket's name there; the one that is bound as `BUCKET` |
+//! | `S3_ACCESS_KEY_ID`, `S3_SECRET_ACCESS_KEY` (secrets) | an R2 API token that may read and write objects of this bucket |
+//! | `S3_REGION` | `auto` by default |
 //! | `ALLOW_PRIVATE_WEBHOOKS` | `true` for local development: webhooks may go to `http:` and private addresses |
 
 use std::rc::Rc;
@@ -24,6 +28,8 @@ use reelmill_shared::{
 };
 use url::Url;
 use worker::Env;
+
+use crate::s3::S3;
 
 /// Everything that the operator of a deployment decides.
 #[derive(Debug)]
@@ -44,6 +50,8 @@ pub struct Config {
     pub tiers: TierLimits,
     /// Largest body that reaches us, in bytes.
     pub max_body: u64,
+    /// The bucket's S3 API, if sources may be put straight into it.
+    pub s3: Option<S3>,
     /// The times that govern a media.
     pub timing: Timing,
     /// Whether webhooks may go to `http:` URLs and private addresses.
@@ -79,9 +87,28 @@ impl Config {
         })
     }
 
+    fn s3(optional: &impl Fn(&str) -> Option<String>) -> Result<Option<S3>, ConfigError> {
+        const TOGETHER: [&str; 4] =
+            ["S3_ENDPOINT", "S3_BUCKET", "S3_ACCESS_KEY_ID", "S3_SECRET_ACCESS_KEY"];
+        let values = TOGETHER.map(optional);
+        if values.iter().all(Option::is_none) {
+            return Ok(None);
+        }
+        if let Some(missing) = values.iter().position(Option::is_none) {
+            let others = "is missing, while other S3_… variables are there";
+            return Err(ConfigError::new(TOGETHER[missing], others));
+        }
+        let [endpoint, bucket, key_id, secret] = values.map(Option::unwrap_or_default);
+        let region = optional("S3_REGION").unwrap_or_else(|| "auto".to_owned());
+        let s3 = Url::parse(&endpoint)
+            .ok()
+            .and_then(|endpoint| S3::new(endpoint, bucket, region, key_id, secret));
+        s3.map(Some).ok_or_else(|| ConfigError::new("S3_ENDPOINT", "must be an http(s) URL"))
+    }
+
     /// Reads the variables through `lookup` and checks them all.
     pub fn read(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
-        let optional = |name| lookup(name).filter(|value| !value.is_empty());
+        let optional = |name: &str| lookup(name).filter(|value| !value.is_empty());
         let required =
             |name: &'static str| optional(name).ok_or_else(|| ConfigError::new(name, "is missing"));
         let number = |name: &'static str, default: u64, max: u64| match optional(name) {
@@ -130,6 +157,7 @@ impl Config {
             },
             // R2 takes no more in one piece.
             max_body: number("MAX_BODY_BYTES", 100 << 20, 5 << 30)?,
+            s3: Self::s3(&optional)?,
             timing: Timing {
                 upload: seconds(number("UPLOAD_TTL_SECONDS", 86_400, 7 * 86_400)?),
                 lease: seconds(number("LEASE_SECONDS", 60, 3600)?),
@@ -188,6 +216,35 @@ mod tests {
     )]
     fn names_what_is_wrong(#[case] name: &str, #[case] value: Option<&str>, #[case] says: &str) {
         assert_eq!(read(name, value).expect_err("wrong").to_string(), says);
+    }
+
+    #[test]
+    fn direct_uploads_are_configured_as_a_whole() {
+        let of = |s3: &[(&str, &str)]| {
+            Config::read(|wanted| {
+                let known = COMPLETE.iter().chain(s3).find(|(name, _)| *name == wanted);
+                known.map(|(_, value)| (*value).to_owned())
+            })
+        };
+        assert!(of(&[]).expect("complete").s3.is_none());
+        let all = [
+            ("S3_ENDPOINT", "https://account.r2.cloudflarestorage.com"),
+            ("S3_BUCKET", "reelmill"),
+            ("S3_ACCESS_KEY_ID", "id"),
+            ("S3_SECRET_ACCESS_KEY", "hunter2"),
+        ];
+        let config = of(&all).expect("complete");
+        assert!(config.s3.is_some());
+        assert!(!format!("{config:?}").contains("hunter2"));
+        for missing in 0..all.len() {
+            let mut some = all.to_vec();
+            let (name, _) = some.remove(missing);
+            let error = of(&some).expect_err("incomplete").to_string();
+            assert!(error.starts_with(&format!("{name} is missing")), "{error}");
+        }
+        let wrong = [&[("S3_ENDPOINT", "s3://reelmill")], &all[1..]].concat();
+        let error = of(&wrong).expect_err("wrong").to_string();
+        assert_eq!(error, "S3_ENDPOINT must be an http(s) URL");
     }
 
     #[test]

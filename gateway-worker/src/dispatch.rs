@@ -193,7 +193,7 @@ mod tests {
     #[case(429, "", Start::Unreachable("The handler answered with status 429.".into()))]
     #[case(503, "", Start::Unreachable("The handler answered with status 503.".into()))]
     fn judges(#[case] status: u16, #[case] body: &str, #[case] expected: Start) {
-        let answer = Answer { status, retry_after: None, body: body.into() };
+        let answer = Answer { status, body: body.into(), ..Answer::default() };
         assert_eq!(judge(&answer), expected);
     }
 }

@@ -11,6 +11,7 @@
 //! * [`objects`] and [`store_stream`]: bytes out of and into R2.
 //! * [`catalogue`] and [`endpoints`]: what is in D1. [`auth`]: who may.
 //! * [`size`]: what is too large, and where else it can go.
+//! * [`s3`]: the bucket as those see it who put and fetch sources past the Worker.
 //! * [`config`], [`error`], [`view`]: the environment, the problems, the public JSON.
 
 pub mod app;
@@ -31,6 +32,7 @@ pub mod outgoing;
 pub mod range;
 pub mod retry_after;
 pub mod routes;
+pub mod s3;
 pub mod size;
 pub mod store_stream;
 pub mod upload_object;

@@ -13,12 +13,18 @@ use worker::{
 use crate::app::read_chunk;
 
 /// What came back.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub struct Answer {
     /// HTTP status.
     pub status: u16,
     /// The `Retry-After` header.
     pub retry_after: Option<String>,
+    /// The `ETag` header.
+    pub etag: Option<String>,
+    /// The `Content-Range` header.
+    pub content_range: Option<String>,
+    /// The `Content-Length` header, if it is one.
+    pub content_length: Option<u64>,
     /// The beginning of the body.
     pub body: Vec<u8>,
 }
@@ -37,9 +43,17 @@ pub async fn send(
     let exchange = Box::pin(async {
         let request = prepare(method, url, headers, body)?;
         let response = Fetch::Request(request).send_with_signal(&signal).await?;
-        let retry_after = response.headers().get("retry-after")?;
-        let (status, (_, body)) = (response.status_code(), response.into_parts());
-        Ok(Answer { status, retry_after, body: beginning(body, limit).await? })
+        let header = |name| response.headers().get(name);
+        let answer = Answer {
+            status: response.status_code(),
+            retry_after: header("retry-after")?,
+            etag: header("etag")?,
+            content_range: header("content-range")?,
+            content_length: header("content-length")?.and_then(|length| length.parse().ok()),
+            body: Vec::new(),
+        };
+        let (_, body) = response.into_parts();
+        Ok(Answer { body: beginning(body, limit).await?, ..answer })
     });
     match select(exchange, Box::pin(Delay::from(timeout))).await {
         Either::Left((answer, _)) => {

@@ -312,7 +312,7 @@ mod tests {
 
     #[test]
     fn an_answer_is_logged_with_its_beginning() {
-        let answer = Ok(Answer { status: 500, retry_after: None, body: b"no\xff".to_vec() });
+        let answer = Ok(Answer { status: 500, body: b"no\xff".to_vec(), ..Answer::default() });
         let attempt = describe(&answer, jiff::Timestamp::UNIX_EPOCH, 12);
         assert_eq!((attempt.status, attempt.response.as_deref()), (Some(500), Some("no\u{fffd}")));
     }
