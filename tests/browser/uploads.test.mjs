@@ -157,6 +157,27 @@ test('a cancelled upload leaves nothing', async (t) => {
   assert.deepEqual(errors, []);
 });
 
+test('a URL is checked before it is sent, and refused in words where it leads to this network', async (t) => {
+  const { page, errors } = await open(t);
+  await page.getByText('From a URL').click();
+  const field = page.getByLabel('Address of the file');
+  await field.fill('ftp://example.com/a.mp4');
+  await field.press('Enter');
+  await page.getByText('begins with https:// or http://').waitFor();
+  await noViolations(page);
+  await field.fill('https://user:secret@example.com/a.mp4');
+  await field.press('Enter');
+  await page.getByRole('alert').filter({ hasText: 'user name or password' }).waitFor();
+  await field.fill('http://127.0.0.1:9/film.mp4?signature=secret');
+  await field.press('Enter');
+  await page.locator('.screen-failure').getByText('source_url_refused').waitFor({ timeout: encodeMs });
+  await page.locator('.screen-failure').getByRole('button', { name: 'Retry' }).waitFor();
+  assert.equal(await page.locator('#stage-title').textContent(), 'film.mp4');
+  assert.ok(!(await page.content()).includes('secret'));
+  // The refusal of the credentials is logged by the browser itself.
+  assert.deepEqual(errors.filter((error) => !error.includes('400')), []);
+});
+
 /** The row of a file. */
 function row(page, name) {
   return page.locator('.uploads li').filter({ has: page.getByText(name, { exact: true }) });

@@ -15,6 +15,7 @@ export function facts(media: Media): [name: string, value: string][] {
     ['Encoder', summary?.encoder],
     ['Size', size(source?.size ?? media.size)],
     ['Type', media.contentType],
+    ['From', media.sourceUrl],
     ['Created', new Date(media.createdAt).toLocaleString()],
     ['Attempts', media.attempts > 0 ? `${media.attempts} of ${media.attempts + media.retriesLeft}` : undefined],
     ['SHA-256', source?.sha256],

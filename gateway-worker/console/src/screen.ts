@@ -3,7 +3,7 @@
 
 import { button, h, icon, set, text } from './dom.ts';
 import { percent, words } from './format.ts';
-import { step, steps, view } from './state.ts';
+import { canRetry, step, steps, view } from './state.ts';
 import type { Media } from './types.ts';
 import type { Upload } from './upload-state.ts';
 
@@ -83,7 +83,7 @@ export class Screen {
 
   #showFailure(media: Media): void {
     const { code, message } = media.error ?? { code: 'internal', message: 'No reason was given.' };
-    const again = media.retriesLeft > 0 && media.source !== undefined;
+    const again = canRetry(media);
     const hint = again
       ? null
       : h('p', { class: 'hint' }, 'There is no retry left. Upload the file again as a new media.');

@@ -10,7 +10,7 @@ import { clock, percent } from './format.ts';
 import type { Player } from './player.ts';
 import { Screen } from './screen.ts';
 import { SignedLink } from './signed-link.ts';
-import { isActive, title, view } from './state.ts';
+import { canRetry, isActive, title, view } from './state.ts';
 import { announce } from './toast.ts';
 import type { Media, Playback } from './types.ts';
 import type { Waveform } from './waveform.ts';
@@ -140,8 +140,8 @@ export class Stage {
       void this.#deliveries.load();
     }
     this.#facts.replaceChildren(...factsView(media));
-    this.#retry.hidden = !(media.status === 'failed' && media.retriesLeft > 0 && media.source);
-    this.#cancel.hidden = !isActive(media) || (media.status === 'uploading' && !upload);
+    this.#retry.hidden = !canRetry(media);
+    this.#cancel.hidden = !isActive(media) || (media.status === 'uploading' && !upload && media.sourceUrl === undefined);
     this.#screen.update(media, upload);
     void this.#play(media);
   }

@@ -48,8 +48,9 @@ export function view(media: Media, upload?: Upload): View {
   }
 }
 
-function progressView({ stage, percent, speed, etaSeconds }: Progress): View {
+function progressView({ stage, percent, speed, etaSeconds, bytes }: Progress): View {
   const notes = [
+    bytes === undefined ? '' : format.bytes(bytes),
     speed === undefined ? '' : format.speed(speed),
     etaSeconds === undefined ? '' : format.left(etaSeconds),
   ];
@@ -73,7 +74,12 @@ export function isActive(media: Media): boolean {
   return media.status === 'uploading' || media.status === 'uploaded' || media.status === 'transcoding';
 }
 
+/** Whether a failed media has a retry left, and something to try again with. */
+export function canRetry({ status, retriesLeft, source, sourceUrl }: Media): boolean {
+  return status === 'failed' && retriesLeft > 0 && (source !== undefined || sourceUrl !== undefined);
+}
+
 /** The name a media goes by. */
-export function title(media: Media): string {
-  return media.filename || media.id;
+export function title({ filename, sourceUrl, id }: Media): string {
+  return filename || sourceUrl?.split('/').at(-1) || id;
 }

@@ -40,14 +40,17 @@ export class Store {
     if (!media || media.attempts > event.attempt) return;
     // What has come to rest does not move again without a word from the gateway.
     if (media.status === 'ready' || media.status === 'failed') return;
-    const { stage, percent, speed, etaSeconds } = event;
+    const { stage, percent, speed, etaSeconds, bytes } = event;
+    // A download ends before the first attempt begins.
+    if (stage === 'downloading' && media.status !== 'uploading') return;
     const progress = {
       stage,
       percent,
       ...(speed !== undefined && { speed }),
       ...(etaSeconds !== undefined && { etaSeconds }),
+      ...(bytes !== undefined && { bytes }),
     };
-    const status = stage === 'downloading' ? media.status : 'transcoding';
+    const status = stage === 'downloading' ? 'uploading' : 'transcoding';
     this.put({ ...media, status, playable: event.playable, progress });
   }
 

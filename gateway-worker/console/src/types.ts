@@ -11,6 +11,8 @@ export interface Progress {
   /** Multiple of real time. */
   speed?: number;
   etaSeconds?: number;
+  /** How much of the source is downloaded. */
+  bytes?: number;
 }
 
 export interface Summary {

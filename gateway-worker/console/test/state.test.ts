@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { isActive, step, steps, view } from '../src/state.ts';
+import { canRetry, isActive, step, steps, title, view } from '../src/state.ts';
 import type { Media, Status } from '../src/types.ts';
 import { fresh } from '../src/upload-state.ts';
 import { Rate } from '../src/rate.ts';
@@ -33,8 +33,9 @@ describe('view', () => {
   it('shows how the gateway fetches it', () => {
     const fetched = { sourceUrl: 'https://elsewhere.example/v.mp4' };
     expect(view(media('uploading', fetched)).label).toBe('Downloading');
-    const progress = { stage: 'downloading' as const, percent: 20 };
-    expect(view(media('uploading', { ...fetched, progress }))).toMatchObject({ label: 'Downloading', percent: 20 });
+    const progress = { stage: 'downloading' as const, percent: 20, bytes: 3000 };
+    const shown = view(media('uploading', { ...fetched, progress }));
+    expect(shown).toMatchObject({ label: 'Downloading', percent: 20, note: '3.0 kB' });
   });
 
   it('shows stage, percentage, speed and time to go', () => {
@@ -59,6 +60,21 @@ describe('step', () => {
     const at = stages.map((stage) => step(media('transcoding', { progress: { stage, percent: 0 } })));
     expect([step(media('uploading')), ...at, step(media('ready'))]).toEqual([0, 1, 2, 3, 4, 5, steps.length]);
   });
+});
+
+it('offers a retry where there is something to try again with', () => {
+  const sourceUrl = 'https://elsewhere.example/v.mp4';
+  expect(canRetry(media('failed'))).toBe(false);
+  expect(canRetry(media('failed', { sourceUrl }))).toBe(true);
+  expect(canRetry(media('failed', { source: { size: 1 }, retriesLeft: 0 }))).toBe(false);
+  expect(canRetry(media('ready', { source: { size: 1 } }))).toBe(false);
+});
+
+it('names a media by its file, its address or its id', () => {
+  const sourceUrl = 'https://elsewhere.example/v.mp4';
+  expect(title(media('ready', { filename: 'a.mp4', sourceUrl }))).toBe('a.mp4');
+  expect(title(media('ready', { sourceUrl }))).toBe('v.mp4');
+  expect(title(media('ready'))).toBe('med_1');
 });
 
 it('knows which media still move', () => {

@@ -42,6 +42,9 @@ it('leaves a media that is being downloaded where it is', () => {
   store.put(media({ status: 'uploading', attempts: 0 }));
   store.progress({ ...progress(0), stage: 'downloading', playable: false });
   expect(store.get('med_1')).toMatchObject({ status: 'uploading', progress: { stage: 'downloading' } });
+  store.put(media({ status: 'transcoding' }));
+  store.progress({ ...progress(101), stage: 'downloading' });
+  expect(store.get('med_1')?.progress).toBeUndefined();
 });
 
 it('forgets an upload when the gateway has the file', () => {

@@ -76,9 +76,9 @@ pub(crate) fn row(media: &Value) -> String {
     let (id, status, created) =
         (text(media, "id"), text(media, "status"), text(media, "createdAt"));
     let size = size(media);
-    format!("{id:36}  {status:11}  {size:>10}  {created:20.19}  {}", text(media, "filename"))
-        .trim_end()
-        .to_owned()
+    let name = Some(text(media, "filename")).filter(|name| !name.is_empty());
+    let name = name.unwrap_or_else(|| text(media, "sourceUrl"));
+    format!("{id:36}  {status:11}  {size:>10}  {created:20.19}  {name}").trim_end().to_owned()
 }
 
 /// The heading of a table of media.
