@@ -64,7 +64,7 @@ pub fn job(config: &Config, record: &Record, now: Timestamp) -> Option<Job> {
         lease_seconds: u32::try_from(config.timing.lease.as_secs()).unwrap_or(u32::MAX),
     };
     let State::Transcoding { source, .. } = &record.media.state else {
-        let upload = token(Grant::Upload);
+        let upload = token(Grant::BringSource { attempt });
         return Some(Job::Ingest(Box::new(IngestSpec {
             version: JOB_VERSION,
             kind: Kind::Ingest,

@@ -11,7 +11,7 @@
 //! ```text
 //! 0      version, 1
 //! 1      key id
-//! 2      grant: 1 play, 2 upload, 3 watch, 4 read source, 5 write outputs
+//! 2      grant: 1 play, 2 upload, 3 watch, 4 read source, 5 write outputs, 6 bring source
 //! 3      attempt, 0 where the grant has none
 //! 4..12  expiry, unix seconds, big endian
 //! 12..28 media id
@@ -58,6 +58,11 @@ pub enum Grant {
         /// The attempt that the handler works on.
         attempt: u8,
     },
+    /// Upload the source from its URL: for the handler.
+    BringSource {
+        /// The attempt that the handler works on.
+        attempt: u8,
+    },
 }
 
 impl Grant {
@@ -68,6 +73,7 @@ impl Grant {
             Self::Watch => (3, 0),
             Self::ReadSource { attempt } => (4, attempt),
             Self::WriteOutputs { attempt } => (5, attempt),
+            Self::BringSource { attempt } => (6, attempt),
         }
     }
 
@@ -78,6 +84,7 @@ impl Grant {
             (3, 0) => Some(Self::Watch),
             (4, 1..) => Some(Self::ReadSource { attempt }),
             (5, 1..) => Some(Self::WriteOutputs { attempt }),
+            (6, 1..) => Some(Self::BringSource { attempt }),
             _ => None,
         }
     }
@@ -256,6 +263,7 @@ mod tests {
             Just(Grant::Watch),
             (1u8..).prop_map(|attempt| Grant::ReadSource { attempt }),
             (1u8..).prop_map(|attempt| Grant::WriteOutputs { attempt }),
+            (1u8..).prop_map(|attempt| Grant::BringSource { attempt }),
         ]
     }
 

@@ -158,7 +158,12 @@ impl Inner {
 
     fn begin_upload(&self, size: u64) -> ApiResult<UploadLock> {
         let now = clock::now();
-        self.open_for(Some(size), now)?;
+        if self.open_for(Some(size), now)?.media.running().is_some() {
+            return Err(ApiError::new(
+                ProblemCode::UploadInProgress,
+                "The source is being fetched from its URL.",
+            ));
+        }
         Ok(UploadLock { lock: self.take_lock(now)? })
     }
 
@@ -174,12 +179,6 @@ impl Inner {
     /// The media, if it takes an upload of `size` bytes, where the size is known.
     pub(super) fn open_for(&self, size: Option<u64>, now: Timestamp) -> ApiResult<Record> {
         let record = self.awaiting_source()?;
-        if record.media.running().is_some() {
-            return Err(ApiError::new(
-                ProblemCode::UploadInProgress,
-                "The source is being fetched from its URL.",
-            ));
-        }
         if record.media.deadline().is_some_and(|(at, _)| at <= now) {
             return Err(ApiError::new(
                 ProblemCode::UploadClosed,

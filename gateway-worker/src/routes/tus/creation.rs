@@ -4,6 +4,7 @@ use axum::{extract::FromRequestParts, response::Response};
 use http::{StatusCode, request::Parts};
 use reelmill_shared::{
     id::{MediaId, UploadId},
+    job::INGEST,
     media::Details,
     problem::ProblemCode,
     token::Grant,
@@ -143,11 +144,12 @@ fn bytes(parts: &Parts, length: Option<u64>) -> ApiResult<Option<Patch>> {
 async fn target(app: &App, parts: &mut Parts, metadata: &Metadata) -> ApiResult<Target> {
     if let Some(token) = query(parts, "token") {
         let token = app.config().tokens.verify(&token, app.now())?;
-        if token.grant != Grant::Upload {
-            return Err(ProblemCode::TokenInvalid.into());
-        }
-        let max_bytes = record_of(app, token.media).await?.max_bytes;
-        return Ok(Target { media: Some(token.media), max_bytes });
+        let bringer = match token.grant {
+            Grant::Upload => None,
+            Grant::BringSource { attempt } => Some(attempt),
+            _ => return Err(ProblemCode::TokenInvalid.into()),
+        };
+        return of_media(app, token.media, bringer).await;
     }
     let caller = Caller::from_request_parts(parts, &()).await?;
     match metadata.text(&["mediaId"])? {
@@ -155,20 +157,25 @@ async fn target(app: &App, parts: &mut Parts, metadata: &Metadata) -> ApiResult<
             let id = id.parse().map_err(|error| {
                 ApiError::new(ProblemCode::InvalidId, format!("`mediaId` is {error}."))
             })?;
-            let record = record_of(app, id).await?;
-            // By token the handler comes, who is fetching it.
-            if record.media.running().is_some() {
-                let detail = "The source is being fetched from its URL.";
-                return Err(ApiError::new(ProblemCode::UploadInProgress, detail));
-            }
-            Ok(Target { media: Some(id), max_bytes: record.max_bytes })
+            of_media(app, id, None).await
         }
         None => Ok(Target { media: None, max_bytes: app.config().tiers.of(caller.tier()) }),
     }
 }
 
-async fn record_of(app: &App, id: MediaId) -> ApiResult<Record> {
-    app.media(id)?.send(&media_object::Command::Get).await
+/// A media that exists. While its source is being fetched from its URL, nobody but the attempt that
+/// does so is to upload it.
+async fn of_media(app: &App, id: MediaId, bringer: Option<u8>) -> ApiResult<Target> {
+    let record: Record = app.media(id)?.send(&media_object::Command::Get).await?;
+    let running = record.media.running().map(|attempt| attempt.number);
+    match bringer {
+        Some(_) if bringer != running => Err(ProblemCode::StaleAttempt.into()),
+        None if matches!(running, Some(attempt) if attempt > INGEST) => Err(ApiError::new(
+            ProblemCode::UploadInProgress,
+            "The source is being fetched from its URL.",
+        )),
+        _ => Ok(Target { media: Some(id), max_bytes: record.max_bytes }),
+    }
 }
 
 /// Creates an upload, with the bytes that came along.
