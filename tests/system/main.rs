@@ -7,6 +7,9 @@ mod accounts;
 mod bad_input;
 mod cli;
 mod crashes;
+mod direct;
+mod ingest;
+mod inline;
 mod interrupted;
 mod limits;
 mod main_job;
@@ -14,6 +17,7 @@ mod playback;
 mod real_media;
 mod reports;
 mod start;
+mod tus;
 mod uploads;
 mod webhooks;
 
