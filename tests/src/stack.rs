@@ -155,6 +155,11 @@ impl Stack {
         .await
     }
 
+    /// The gateway's process, which leads the group of all that belongs to it.
+    pub fn gateway_id(&self) -> u32 {
+        self.gateway.id()
+    }
+
     /// Kills the gateway, as a crash would.
     pub fn kill_gateway(&mut self) {
         self.gateway.kill();

@@ -14,11 +14,13 @@ use axum::{
 };
 use jiff::Timestamp;
 use reelmill_shared::{
+    id::MediaId,
     job::{Failure, JobReport, JobSpec, Metrics, Outcome, OutputRole, Progress, Stage, Summary},
     webhook::{self, WebhookSecrets},
 };
 use reqwest::header::CONTENT_LENGTH;
 use serde_json::{Value, json};
+use tokio::{sync::Notify, time::timeout};
 
 use crate::{api::Answer, wait::until};
 
@@ -30,11 +32,15 @@ struct Desk {
     state: &'static str,
 }
 
+/// The desk, and the news that a job was put on it.
+type Shared = (Arc<Mutex<Desk>>, Arc<Notify>);
+
 /// A server that takes jobs and does nothing with them. It stops listening when it is dropped.
 pub struct StandIn {
     /// Its base URL.
     pub url: String,
     desk: Arc<Mutex<Desk>>,
+    given: Arc<Notify>,
     server: tokio::task::JoinHandle<()>,
 }
 
@@ -42,6 +48,7 @@ impl StandIn {
     /// Listens on a free port.
     pub async fn start() -> Result<Self> {
         let desk = Arc::new(Mutex::new(Desk { state: "IN_PROGRESS", ..Desk::default() }));
+        let given = Arc::new(Notify::new());
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
         let url = format!("http://{}", listener.local_addr()?);
         let app = Router::new()
@@ -49,11 +56,11 @@ impl StandIn {
             .route("/v2/{endpoint}/status/{id}", get(status))
             .route("/v2/{endpoint}/cancel/{id}", post(cancel))
             .route("/v2/{endpoint}/health", get(health))
-            .with_state(desk.clone());
+            .with_state((desk.clone(), given.clone()));
         let server = tokio::spawn(async move {
             axum::serve(listener, app).await.expect("axum serves until it is dropped");
         });
-        Ok(Self { url, desk, server })
+        Ok(Self { url, desk, given, server })
     }
 
     /// Waits for the `count`-th job, from 1.
@@ -63,6 +70,21 @@ impl StandIn {
         })
         .await?;
         Ok(Job { spec, http: reqwest::Client::new() })
+    }
+
+    /// Waits for the first job of a media.
+    pub async fn job_of(&self, media: MediaId) -> Result<JobSpec> {
+        let found = async {
+            loop {
+                let given = self.given.notified();
+                let job = lock(&self.desk).jobs.iter().find(|job| job.media_id == media).cloned();
+                match job {
+                    Some(job) => return job,
+                    None => given.await,
+                }
+            }
+        };
+        timeout(Duration::from_secs(60), found).await.context("the media's job did not come")
     }
 
     /// How many jobs were given so far.
@@ -93,7 +115,7 @@ impl Drop for StandIn {
 }
 
 async fn take(
-    State(desk): State<Arc<Mutex<Desk>>>,
+    State((desk, given)): State<Shared>,
     Json(mut body): Json<Value>,
 ) -> (StatusCode, Json<Value>) {
     let mut desk = lock(&desk);
@@ -104,6 +126,7 @@ async fn take(
             // A gateway that did not hear our answer asks again: the same job, once.
             if !desk.jobs.contains(&spec) {
                 desk.jobs.push(spec);
+                given.notify_waiters();
             }
             (StatusCode::OK, Json(json!({ "id": id, "status": "IN_QUEUE" })))
         }
@@ -112,14 +135,14 @@ async fn take(
 }
 
 async fn status(
-    State(desk): State<Arc<Mutex<Desk>>>,
+    State((desk, _)): State<Shared>,
     Path((_, id)): Path<(String, String)>,
 ) -> Json<Value> {
     Json(json!({ "id": id, "status": lock(&desk).state }))
 }
 
 async fn cancel(
-    State(desk): State<Arc<Mutex<Desk>>>,
+    State((desk, _)): State<Shared>,
     Path((_, id)): Path<(String, String)>,
 ) -> Json<Value> {
     lock(&desk).cancelled.push(id.clone());

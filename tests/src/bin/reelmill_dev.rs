@@ -1,13 +1,15 @@
 //! What `scripts/run` starts: gateway and handler on this machine, until Ctrl-C.
 
-use std::{path::PathBuf, process::ExitCode, time::Duration};
+use std::{path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result, bail};
 use clap::Parser;
 use e2e::{
     clips,
+    control::Control,
     settings::{self, variable},
     stack::{Options, Stack},
+    stand_in::StandIn,
 };
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -18,9 +20,13 @@ struct Arguments {
     /// Media files to upload.
     files: Vec<PathBuf>,
     /// Instead: runs this command over an empty system of its own and ends with it. The command
-    /// finds REELMILL_URL, REELMILL_API_KEY and REELMILL_TEST_FILE in its environment.
+    /// finds REELMILL_URL, REELMILL_API_KEY and REELMILL_TEST_FILE in its environment, and in
+    /// REELMILL_CONTROL where it may have the gateway killed and started again.
     #[arg(long, num_args = 1.., allow_hyphen_values = true, conflicts_with = "files")]
     around: Vec<String>,
+    /// With a handler that takes jobs and does nothing with them. Before --around.
+    #[arg(long, requires = "around")]
+    idle_handler: bool,
 }
 
 fn main() -> ExitCode {
@@ -45,7 +51,7 @@ async fn until_stopped(arguments: &Arguments) -> Result<ExitCode> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut hangup = signal(SignalKind::hangup())?;
     tokio::select! {
-        result = around(&arguments.around), if !arguments.around.is_empty() => result,
+        result = around(&arguments.around, arguments.idle_handler), if !arguments.around.is_empty() => result,
         result = serve(&arguments.files), if arguments.around.is_empty() => {
             result.map(|()| ExitCode::SUCCESS)
         }
@@ -131,16 +137,29 @@ fn upload(stack: &Stack, files: &[PathBuf]) -> Result<impl Future<Output = Resul
 }
 
 /// Runs a command beside an empty system and ends as it does.
-async fn around(command: &[String]) -> Result<ExitCode> {
+async fn around(command: &[String], idle_handler: bool) -> Result<ExitCode> {
     let (program, arguments) = command.split_first().context("a command")?;
-    let stack = Stack::temporary(|options| options).await?;
+    let handler = if idle_handler { Some(Arc::new(StandIn::start().await?)) } else { None };
+    let mut stack = Stack::temporary(|options| match &handler {
+        Some(handler) => options.stand_in(&handler.url),
+        None => options,
+    })
+    .await?;
+    let mut control = Control::start(handler).await?;
     let mut command = tokio::process::Command::from(e2e::process::command(program));
     command
         .args(arguments)
         .env("REELMILL_URL", stack.url())
         .env("REELMILL_API_KEY", &stack.secrets.api_key)
-        .env("REELMILL_TEST_FILE", clips::video(1280, 720, 20)?)
+        .env("REELMILL_CONTROL", &control.url)
         .kill_on_drop(true);
-    let status = command.status().await.with_context(|| format!("cannot start {program}"))?;
+    if !idle_handler {
+        command.env("REELMILL_TEST_FILE", clips::video(1280, 720, 20)?);
+    }
+    let mut child = command.spawn().with_context(|| format!("cannot start {program}"))?;
+    let status = tokio::select! {
+        status = child.wait() => status?,
+        () = control.serve(&mut stack) => bail!("the control ended"),
+    };
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
