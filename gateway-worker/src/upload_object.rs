@@ -3,7 +3,7 @@
 //! It is thin: which bytes are where, and what comes next, is decided by
 //! [`reelmill_shared::upload::intake`]. The object moves the bytes: from the request's body
 //! ([`body`]) into memory ([`memory`]) and on to R2 ([`sending`]) or into its own database
-//! ([`store`]). They stay JavaScript's bytes all the way. One request at a time sends bytes
+//! ([`storing`], [`store`]). They stay JavaScript's bytes all the way. One request at a time sends bytes
 //! ([`receiving`]); one that asks for the offset meanwhile ends it, because a client that comes back
 //! after a broken connection may be faster than the news of it.
 //!
@@ -24,6 +24,7 @@ mod receiving;
 mod record;
 mod sending;
 mod store;
+mod storing;
 
 use std::{
     cell::{Cell, RefCell},
@@ -34,6 +35,7 @@ use jiff::Timestamp;
 use reelmill_shared::{media::Source, problem::ProblemCode};
 use worker::{Env, State};
 
+pub use body::drain;
 pub use class::UploadObject;
 pub use command::{Chunk, Command, Patch, UploadStub, View};
 pub use record::{About, Piece, Purpose};

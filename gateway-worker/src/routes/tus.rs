@@ -25,7 +25,7 @@ use crate::{
     app::App,
     config::Config,
     error::{ApiError, ApiResult},
-    upload_object::{Chunk, Command, Patch, View},
+    upload_object::{Chunk, Command, Patch, View, drain},
 };
 
 /// `/api/uploads`
@@ -41,7 +41,7 @@ pub(super) async fn collection(app: App, parts: Parts) -> ApiResult {
         Ok(ref method) => Err(not_allowed(method)),
         Err(ref error) => Err(error.clone()),
     };
-    Ok(finish(&method, outcome))
+    Ok(finish(&app, &method, outcome).await)
 }
 
 /// `/api/uploads/{id}`
@@ -56,7 +56,7 @@ pub(super) async fn upload(app: App, path: Path<String>, parts: Parts) -> ApiRes
         },
         Err(error) => Err(error.clone()),
     };
-    Ok(finish(&method, outcome))
+    Ok(finish(&app, &method, outcome).await)
 }
 
 async fn on_upload(app: &App, method: &Method, path: &str, parts: &Parts) -> ApiResult {
@@ -167,7 +167,12 @@ fn options(config: &Config) -> Response {
 }
 
 /// The answer with what all answers have.
-fn finish(method: &ApiResult<Method>, outcome: ApiResult) -> Response {
+async fn finish(app: &App, method: &ApiResult<Method>, outcome: ApiResult) -> Response {
+    if outcome.is_err()
+        && let Some(body) = app.take_body()
+    {
+        drain(&body).await;
+    }
     let mut answer = outcome.unwrap_or_else(IntoResponse::into_response);
     if answer.status() == StatusCode::PRECONDITION_FAILED {
         let version = HeaderValue::from_static(protocol::VERSION);

@@ -2,7 +2,7 @@
 //! else happens meanwhile.
 
 use std::{
-    future::Future,
+    future::{Future, poll_fn},
     pin::Pin,
     task::{Context, Poll},
 };
@@ -24,6 +24,9 @@ use crate::{
 
 /// How much is read at a time, in bytes.
 const BUFFER: u32 = 256 * 1024;
+/// How much of a body that is refused is read all the same, in bytes: a client that is still
+/// sending when the connection closes does not see the answer.
+const DRAINED: u64 = 64 << 20;
 
 /// A body that is being read.
 pub(super) struct Body {
@@ -76,11 +79,28 @@ impl Body {
         self.buffer = Some(Uint8Array::new(&bytes.buffer()));
     }
 
+    /// Reads and forgets the rest, or much of it.
+    pub(super) async fn drain(&mut self) {
+        let mut left = DRAINED;
+        while left > 0 {
+            self.ask(left);
+            let Ok(Ok(Some(bytes))) = poll_fn(|context| self.poll(context)).await else { return };
+            left = left.saturating_sub(u64::from(bytes.length()));
+            self.give_back(&bytes);
+        }
+        self.cancel();
+    }
+
     /// Lets go of what has not been read.
     pub(super) fn cancel(&self) {
         // The sender may have gone away already.
         let _ = self.reader.cancel();
     }
+}
+
+/// Reads and forgets a body that nobody wants, or much of it.
+pub async fn drain(stream: &ReadableStream) {
+    Body::new(stream).drain().await;
 }
 
 fn bytes(read: &JsValue) -> ApiResult<Option<Uint8Array>> {

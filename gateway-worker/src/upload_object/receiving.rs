@@ -14,10 +14,9 @@ use futures_util::{
 use jiff::SignedDuration;
 use reelmill_shared::{
     problem::ProblemCode,
-    secret::constant_time_eq,
     upload::{
         checksum::{Algorithm, Checksum},
-        intake::{Intake, Part, Step},
+        intake::{Intake, Step},
     },
 };
 use serde_json::Value;
@@ -25,13 +24,12 @@ use worker::{Delay, crypto::DigestStreamAlgorithm, js_sys::Uint8Array};
 
 use super::{
     Inner,
-    body::{Body, Cut},
+    body::{Body, Cut, drain},
     command::Chunk,
     commands::reply,
     hasher::Hasher,
     memory::Memory,
-    record::{Purpose, Stage},
-    store::StoredPart,
+    record::Purpose,
 };
 use crate::{
     clock,
@@ -59,7 +57,7 @@ pub(super) struct Running {
 }
 
 /// How a body ended.
-enum End {
+pub(super) enum End {
     Whole,
     Stopped(Stop),
     Cut,
@@ -72,10 +70,10 @@ enum End {
 pub(super) struct Run {
     pub(super) intake: Intake,
     pub(super) memory: Memory,
-    sending: Option<LocalBoxFuture<'static, ApiResult<String>>>,
-    checksum: Option<(Checksum, Hasher)>,
+    pub(super) sending: Option<LocalBoxFuture<'static, ApiResult<String>>>,
+    pub(super) checksum: Option<(Checksum, Hasher)>,
     /// SHA-256 over the whole upload, if nothing was missed.
-    sha256: Option<Hasher>,
+    pub(super) sha256: Option<Hasher>,
 }
 
 impl Run {
@@ -107,21 +105,15 @@ impl Inner {
     /// Appends a chunk and replies with the upload as it is then. The work is tied to no answer:
     /// what a caller sent who goes away is stored all the same.
     pub(super) async fn append(self: Rc<Self>, chunk: Chunk) -> ApiResult<Value> {
-        let (about, progress) = self.living()?;
-        if matches!(about.purpose, Purpose::Assembly { .. }) {
-            return Err(ProblemCode::FinalUpload.into());
-        }
-        if self.running.borrow().is_some() {
-            return Err(ProblemCode::UploadLocked.into());
-        }
-        let part_size = about.part_size();
-        let mut intake = Intake::new(part_size, progress.length, about.limit, progress.position);
-        let checksum = chunk.patch.checksum();
-        if let Some(length) = chunk.patch.length {
-            intake.set_length(length)?;
-        }
-        intake.begin(chunk.patch.offset, chunk.patch.size, checksum.is_some())?;
-
+        let (checksum, intake) = match self.begin(&chunk) {
+            Ok(begun) => begun,
+            Err(error) => {
+                if let Some(body) = &chunk.body {
+                    drain(body).await;
+                }
+                return Err(error);
+            }
+        };
         let (stop, stopped) = oneshot::channel();
         let (end, ended) = oneshot::channel();
         self.running.replace(Some(Running { stop: Some(stop), ended: ended.shared() }));
@@ -136,6 +128,25 @@ impl Inner {
         });
         answered.await.map_err(ApiError::internal)??;
         reply(&self.view()?)
+    }
+
+    /// Checks whether a chunk may come in.
+    fn begin(&self, chunk: &Chunk) -> ApiResult<(Option<Checksum>, Intake)> {
+        let (about, progress) = self.living()?;
+        if matches!(about.purpose, Purpose::Assembly { .. }) {
+            return Err(ProblemCode::FinalUpload.into());
+        }
+        if self.running.borrow().is_some() {
+            return Err(ProblemCode::UploadLocked.into());
+        }
+        let part_size = about.part_size();
+        let mut intake = Intake::new(part_size, progress.length, about.limit, progress.position);
+        let checksum = chunk.patch.checksum();
+        if let Some(length) = chunk.patch.length {
+            intake.set_length(length)?;
+        }
+        intake.begin(chunk.patch.offset, chunk.patch.size, checksum.is_some())?;
+        Ok((checksum, intake))
     }
 
     /// Asks the request that is sending bytes to end, and waits until it has, within reason.
@@ -185,8 +196,10 @@ impl Inner {
             Some(body) => {
                 let mut body = Body::new(body);
                 let end = self.receive(&mut run, &mut body, stopped).await;
-                if !matches!(end, End::Whole | End::Cut) {
-                    body.cancel();
+                match end {
+                    End::Whole | End::Cut => {}
+                    End::Exceeded => body.drain().await,
+                    End::Stopped(_) | End::Failed(_) => body.cancel(),
                 }
                 end
             }
@@ -281,128 +294,5 @@ impl Inner {
         run.intake.took(u64::from(bytes.length()));
         run.hash(bytes).await?;
         self.keep_media().await
-    }
-
-    fn begin_sending(self: &Rc<Self>, run: &mut Run, part: Part) {
-        run.memory.seal();
-        let bytes = run.memory.first(part.size - part.spooled);
-        run.intake.begun(part);
-        let inner = Rc::clone(self);
-        run.sending = Some(async move { inner.send(part, &bytes).await }.boxed_local());
-    }
-
-    /// Takes note of a part that was sent, or was not.
-    pub(super) fn record_sent(&self, run: &mut Run, sent: ApiResult<String>) -> ApiResult<()> {
-        let Some(part) = run.intake.sending() else { return Ok(()) };
-        match sent {
-            Ok(etag) => {
-                let freed = run.intake.sent();
-                run.memory.drop_first(freed);
-                if part.whole {
-                    let stage = Stage::Stored { etag, sha256: None };
-                    self.change(|progress| progress.stage = stage)?;
-                } else {
-                    self.store.put_part(&StoredPart { number: part.number, etag })?;
-                }
-                self.commit(run)
-            }
-            Err(error) => {
-                run.intake.not_sent();
-                Err(error)
-            }
-        }
-    }
-
-    /// Puts what is in memory into the spool.
-    fn spill(&self, run: &mut Run) -> ApiResult<()> {
-        run.memory.seal();
-        let mut at = run.intake.stored().offset();
-        for bytes in run.memory.first(run.intake.memory()) {
-            self.store.spool(at, &bytes)?;
-            at += u64::from(bytes.length());
-        }
-        run.memory.drop_first(run.intake.memory());
-        run.intake.spooled();
-        self.commit(run)
-    }
-
-    /// Stores what counts, in one transaction with what has been stored since the last await.
-    pub(super) fn commit(&self, run: &Run) -> ApiResult<()> {
-        let position = run.intake.position();
-        if position == self.progress()?.position {
-            return Ok(());
-        }
-        self.change(|progress| progress.position = position)?;
-        Ok(self.store.drop_before(position.sent)?)
-    }
-
-    /// Ends a request: stores what counts of it, and finishes the upload if that was the rest.
-    async fn settle(self: &Rc<Self>, mut run: Run, end: End) -> ApiResult<()> {
-        // Also where nothing of it is kept: a part that arrives late would replace a later one.
-        if let Some(sending) = run.sending.take() {
-            let sent = sending.await;
-            if let Err(error) = self.record_sent(&mut run, sent) {
-                super::log("part", &error.problem().detail);
-            }
-        }
-        let ended = match end {
-            End::Whole => Ok(()),
-            End::Cut => Err(ProblemCode::LengthMismatch.into()),
-            End::Stopped(Stop::Keep) => Err(ProblemCode::UploadInterrupted.into()),
-            End::Stopped(Stop::Discard) => return Err(ProblemCode::UploadGone.into()),
-            End::Exceeded => return Err(run.intake.exceeded().into()),
-            End::Failed(error) => Err(error),
-        };
-        if let Some((checksum, hasher)) = run.checksum.take() {
-            self.verify(ended, hasher, &checksum).await?;
-            run.intake.verified();
-            self.commit(&run)?;
-        } else if ended.is_err() {
-            self.spill(&mut run)?;
-            self.sha256.replace(run.sha256.take());
-            return ended;
-        }
-        self.keep_rest(run).await
-    }
-
-    /// Checks a body against its checksum.
-    async fn verify(
-        &self,
-        ended: ApiResult<()>,
-        hasher: Hasher,
-        checksum: &Checksum,
-    ) -> ApiResult<()> {
-        ended?;
-        if constant_time_eq(&hasher.finish().await?, &checksum.digest) {
-            Ok(())
-        } else {
-            Err(ProblemCode::ChunkChecksumMismatch.into())
-        }
-    }
-
-    /// Stores what is left of a good body.
-    async fn keep_rest(self: &Rc<Self>, mut run: Run) -> ApiResult<()> {
-        let sha256 = run.sha256.take();
-        if let Err(error) = self.send_rest(&mut run).await {
-            super::log("part", &error.problem().detail);
-        }
-        self.spill(&mut run)?;
-        self.sha256.replace(sha256);
-        if run.intake.is_complete() {
-            Rc::clone(self).finish().await;
-        }
-        Ok(())
-    }
-
-    /// Sends what is left of an upload whose bytes are all here.
-    pub(super) async fn send_rest(self: &Rc<Self>, run: &mut Run) -> ApiResult<()> {
-        while let Some(part) = run.intake.rest() {
-            self.begin_sending(run, part);
-            if let Some(sending) = run.sending.take() {
-                let sent = sending.await;
-                self.record_sent(run, sent)?;
-            }
-        }
-        Ok(())
     }
 }
