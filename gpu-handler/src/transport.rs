@@ -1,4 +1,5 @@
 //! How jobs come in.
 
+pub mod desk;
 pub mod run;
 pub mod serve;

@@ -11,9 +11,8 @@
 //! | `GET /ping` | `204`, without a key |
 
 mod answers;
-mod work;
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc};
 
 use axum::{
     Json, Router,
@@ -25,51 +24,38 @@ use axum::{
     routing::{get, post},
 };
 use reelmill_shared::{
-    job::{Failure, JOB_VERSION, Job},
+    job::Job,
     problem::{Problem, ProblemCode},
     secret::{Secret, constant_time_eq},
 };
-use tokio::{net::TcpListener, sync::Semaphore};
-use tokio_util::task::TaskTracker;
+use serde_json::Value;
+use tokio::net::TcpListener;
 use uuid::Uuid;
 
+use super::desk::Desk;
 use crate::{
     engine::Engine,
-    ingest::{Ingester, Options, guard::Guard},
-    jobs::{Admission, Jobs, Phase},
-    stop::Reason,
+    jobs::{Admission, Phase},
+    stop::{Reason, Stop},
+    tracker::Tracker,
 };
 
 use answers::{Health, JobAnswer, Refusal};
 
 /// The largest body of `/run`, as with RunPod.
 const MAX_BODY: usize = 10 << 20;
-/// How long reports may still take once the grace is over.
-const LAST_WORDS: Duration = Duration::from_secs(12);
 
 /// A serving handler.
 #[derive(Debug, Clone)]
 pub struct Server {
-    engine: Arc<Engine>,
+    desk: Desk,
     key: Secret,
-    jobs: Jobs,
-    ingester: Ingester,
-    slots: Arc<Semaphore>,
-    ingests: Arc<Semaphore>,
-    tasks: TaskTracker,
 }
 
 impl Server {
     /// Serves `engine` to those who know `key`.
     pub fn new(engine: Engine, key: Secret) -> Self {
-        let config = engine.config();
-        let slots = Arc::new(Semaphore::new(config.concurrency));
-        // Of their own: a download that takes hours is not to hold up the encoder.
-        let ingests = Arc::new(Semaphore::new(config.ingests));
-        let guard = Guard::new(config.allow_private_sources);
-        let ingester = Ingester::new(engine.client().clone(), guard, Options::new(config));
-        let (jobs, tasks) = (Jobs::default(), TaskTracker::new());
-        Self { engine: Arc::new(engine), key, jobs, ingester, slots, ingests, tasks }
+        Self { desk: Desk::new(engine), key }
     }
 
     /// Serves until `signal` is done; then takes no more jobs, gives those that run their grace,
@@ -85,7 +71,7 @@ impl Server {
         let app = self.router();
         let finished = async move {
             signal.await;
-            self.wind_down().await;
+            self.desk.wind_down(Some(self.desk.engine().config().grace)).await;
         };
         axum::serve(listener, app).with_graceful_shutdown(finished).await
     }
@@ -108,29 +94,14 @@ impl Server {
             .with_state(self.clone())
     }
 
-    /// Whether the job is one that this handler takes.
-    fn check(&self, job: &Job) -> Result<(), Failure> {
-        match job {
-            Job::Transcode(spec) => self.engine.check(spec),
-            Job::Ingest(spec) => {
-                Ingester::check(spec)?;
-                self.engine.check_callback(Some(&spec.callback))
-            }
-        }
-    }
-
-    async fn wind_down(&self) {
-        let left = self.jobs.close();
-        tracing::info!(jobs = left.len(), "stopping");
-        let (waiting, running): (Vec<_>, Vec<_>) =
-            left.into_iter().partition(|job| matches!(job.phase, Phase::Queued));
-        waiting.iter().for_each(|job| job.stop.now(Reason::Shutdown));
-        self.tasks.close();
-        if tokio::time::timeout(self.engine.config().grace, self.tasks.wait()).await.is_err() {
-            running.iter().for_each(|job| job.stop.now(Reason::Shutdown));
-            // Whoever does not hear of it by then learns it from the lapsing lease.
-            let _ = tokio::time::timeout(LAST_WORDS, self.tasks.wait()).await;
-        }
+    /// Starts an admitted job in the background.
+    fn begin(&self, id: String, job: Job, stop: Stop) {
+        let desk = self.desk.clone();
+        self.desk.spawn(async move {
+            let (media, attempt) = job.attempt();
+            let tracker = Arc::new(Tracker::new(media, attempt));
+            desk.work(&id, &job, &stop, &tracker).await;
+        });
     }
 }
 
@@ -160,22 +131,19 @@ async fn run(
     State(server): State<Server>,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<JobAnswer>, Refusal> {
-    let job = match body {
-        Ok(body) => read_job(&body)?,
+    let mut body: Value = match body {
+        Ok(body) => {
+            serde_json::from_slice(&body).map_err(|error| invalid(format!("no JSON: {error}")))?
+        }
         Err(error) if error.status() == StatusCode::PAYLOAD_TOO_LARGE => {
             return Err(ProblemCode::BodyTooLarge.into());
         }
         Err(error) => return Err(invalid(error.body_text())),
     };
-    server.check(&job).map_err(|failure| invalid(failure.to_string()))?;
+    let input = body.get_mut("input").map(Value::take).unwrap_or_default();
+    let job = server.desk.read(input).map_err(|failure| invalid(failure.to_string()))?;
     let id = Uuid::now_v7().simple().to_string();
-    let config = server.engine.config();
-    let slots = match job {
-        Job::Transcode(_) => config.concurrency,
-        Job::Ingest(_) => config.ingests,
-    };
-    let room = config.queue + slots;
-    let (admission, id, stop) = server.jobs.admit(&id, job.attempt(), room);
+    let (admission, id, stop) = server.desk.admit(&id, &job, server.desk.engine().config().queue);
     match admission {
         Admission::New => server.begin(id.clone(), job, stop),
         Admission::Known => tracing::info!(job = %id, "the job is known already"),
@@ -190,23 +158,6 @@ async fn run(
     server.answer(&id).map(Json)
 }
 
-/// Reads the version before the rest: of an unknown version nothing else can be said.
-fn read_job(body: &[u8]) -> Result<Job, Refusal> {
-    let mut body: serde_json::Value =
-        serde_json::from_slice(body).map_err(|error| invalid(format!("no JSON: {error}")))?;
-    let input = body.get_mut("input").map(serde_json::Value::take).unwrap_or_default();
-    match input.get("version").and_then(serde_json::Value::as_u64) {
-        Some(version) if version == u64::from(JOB_VERSION) => {}
-        Some(version) => {
-            let detail =
-                format!("unsupported_job: version {version}, this handler knows {JOB_VERSION}");
-            return Err(invalid(detail));
-        }
-        None => return Err(invalid("unsupported_job: input.version is missing".to_owned())),
-    }
-    Job::read(input).map_err(|error| invalid(format!("unsupported_job: {error}")))
-}
-
 async fn status(
     State(server): State<Server>,
     Path((_, id)): Path<(String, String)>,
@@ -218,7 +169,7 @@ async fn cancel(
     State(server): State<Server>,
     Path((_, id)): Path<(String, String)>,
 ) -> Result<Json<JobAnswer>, Refusal> {
-    let job = server.jobs.get(&id).ok_or(Refusal::from(ProblemCode::NotFound))?;
+    let job = server.desk.jobs().get(&id).ok_or(Refusal::from(ProblemCode::NotFound))?;
     if !matches!(job.phase, Phase::Ended(_)) {
         job.stop.now(Reason::Cancelled);
     }
@@ -229,14 +180,12 @@ async fn log(
     State(server): State<Server>,
     Path((_, id)): Path<(String, String)>,
 ) -> Result<String, Refusal> {
-    server.jobs.get(&id).map(|job| job.log).ok_or(Refusal::from(ProblemCode::NotFound))
+    server.desk.jobs().get(&id).map(|job| job.log).ok_or(Refusal::from(ProblemCode::NotFound))
 }
 
 async fn health(State(server): State<Server>) -> Json<Health> {
-    let engine = &server.engine;
-    let idle = server.slots.available_permits();
-    let running = engine.config().concurrency - idle;
-    Json(Health::new(server.jobs.counts(), (idle, running), engine.host().clone()))
+    let (desk, engine) = (&server.desk, server.desk.engine());
+    Json(Health::new(desk.jobs().counts(), desk.occupancy(), engine.host().clone()))
 }
 
 fn invalid(detail: String) -> Refusal {

@@ -64,7 +64,7 @@ fn ended(report: &JobReport) -> &'static str {
 
 impl Server {
     pub(super) fn answer(&self, id: &str) -> Result<JobAnswer, Refusal> {
-        let job = self.jobs.get(id).ok_or(Refusal::from(ProblemCode::NotFound))?;
+        let job = self.desk.jobs().get(id).ok_or(Refusal::from(ProblemCode::NotFound))?;
         Ok(JobAnswer::new(id, job))
     }
 }
