@@ -3,7 +3,7 @@
 _default:
     @just --list
 
-# Format, lints, unit and property tests, wasm build, end-to-end, browser.
+# Format, lints, unit and property tests, wasm build, end-to-end, browser, upload clients.
 check:
     scripts/test
 
@@ -24,6 +24,10 @@ e2e *filter:
 # The console in a real browser.
 browser:
     scripts/test browser
+
+# Real tus-js-client and Uppy against a gateway that is killed meanwhile.
+clients:
+    scripts/test clients
 
 # The README's picture of the console, of made-up clips.
 screenshot:
