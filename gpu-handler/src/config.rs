@@ -1,11 +1,15 @@
 //! Configuration from the environment; nothing else in this crate reads it.
 
+pub mod runpod;
+
 use std::{net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
 
 use reelmill_shared::{
     secret::Secret,
     webhook::{InvalidSecret, WebhookSecrets},
 };
+
+use runpod::Runpod;
 
 /// Everything that can be configured. Secrets never print.
 #[derive(Debug, Clone)]
@@ -34,6 +38,8 @@ pub struct Config {
     pub x264_preset: String,
     /// What a job may use.
     pub limits: JobLimits,
+    /// Set where this is a worker of RunPod's.
+    pub runpod: Option<Runpod>,
 }
 
 /// How FFmpeg and ffprobe are run.
@@ -158,8 +164,37 @@ impl Config {
                 )?,
                 output_bytes: source.number("REELMILL_MAX_OUTPUT_BYTES", 1..=1 << 44, 64 << 30)?,
             },
+            runpod: Runpod::read(&source)?,
         })
     }
+}
+
+/// Where the handler was started, as far as that tells how it is to be given jobs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Home {
+    /// RunPod's serverless platform.
+    Runpod,
+    /// A box of one's own, where callers of `serve` have a key.
+    Box,
+}
+
+impl Home {
+    /// What the process's environment says, if anything.
+    #[expect(clippy::disallowed_methods, reason = "here is where the environment is read")]
+    pub fn from_env() -> Option<Self> {
+        Self::read(&|name| std::env::var(name).is_ok_and(|value| !value.is_empty()))
+    }
+
+    fn read(is_set: &dyn Fn(&str) -> bool) -> Option<Self> {
+        let signs = [(runpod::GET_JOB, Self::Runpod), ("HANDLER_API_KEY", Self::Box)];
+        signs.into_iter().find(|(name, _)| is_set(name)).map(|(_, home)| home)
+    }
+}
+
+/// Whether RunPod collects this process's log, in lines of its own form.
+#[expect(clippy::disallowed_methods, reason = "here is where the environment is read")]
+pub fn runpod_collects_log() -> bool {
+    std::env::var("RUNPOD_ENDPOINT_ID").is_ok_and(|id| !id.is_empty())
 }
 
 /// Environment variables that FFmpeg's libraries need to find a GPU and themselves.
@@ -285,6 +320,14 @@ mod tests {
         let message = read(&[(name, value)]).expect_err("refused").to_string();
         assert!(message.contains(name), "{message}");
         assert!(!message.contains("hunter2"), "{message}");
+    }
+
+    #[test]
+    fn an_environment_tells_where_it_is() {
+        let home = |set: &[&str]| Home::read(&|name| set.contains(&name));
+        assert_eq!(home(&["HANDLER_API_KEY", runpod::GET_JOB]), Some(Home::Runpod));
+        assert_eq!(home(&["HANDLER_API_KEY"]), Some(Home::Box));
+        assert_eq!(home(&["RUNPOD_POD_ID"]), None);
     }
 
     #[test]

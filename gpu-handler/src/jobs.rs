@@ -13,7 +13,7 @@ use reelmill_shared::{
     id::MediaId,
     job::{INGEST, JobReport},
 };
-use tokio::time::Instant;
+use tokio::{sync::Notify, time::Instant};
 
 use crate::stop::Stop;
 
@@ -26,6 +26,8 @@ const MOST_KEPT: usize = 1000;
 #[derive(Debug, Clone, Default)]
 pub struct Jobs {
     inner: Arc<Mutex<Inner>>,
+    /// Whenever a job is over.
+    over: Arc<Notify>,
 }
 
 #[derive(Debug, Default)]
@@ -167,6 +169,19 @@ impl Jobs {
             }
         }
         inner.forget_old();
+        self.over.notify_waiters();
+    }
+
+    /// Waits until the job of an id is over, and gives its report; `None` if it is not known.
+    pub async fn end_of(&self, id: &str) -> Option<JobReport> {
+        loop {
+            // Before looking, so that an end in between is not missed.
+            let over = self.over.notified();
+            if let Phase::Ended(report) = self.get(id)?.phase {
+                return Some(*report);
+            }
+            over.await;
+        }
     }
 
     /// The job of an id.
@@ -243,6 +258,17 @@ mod tests {
         assert_eq!((admission, id.as_str()), (Admission::Known, "a"));
         jobs.ended("a", report(1), false, String::new());
         assert_eq!(jobs.admit("c", attempt(1), 10).0, Admission::Known);
+    }
+
+    #[tokio::test]
+    async fn an_end_can_be_waited_for() {
+        let jobs = Jobs::default();
+        assert!(jobs.end_of("a").await.is_none());
+        jobs.admit("a", attempt(1), 10);
+        let ending = async { jobs.ended("a", report(1), false, String::new()) };
+        let (told, ()) = tokio::join!(jobs.end_of("a"), ending);
+        assert_eq!(told, Some(report(1)));
+        assert_eq!(jobs.end_of("a").await, Some(report(1)));
     }
 
     #[tokio::test]

@@ -2,34 +2,38 @@
 
 use std::{ffi::OsString, io::IsTerminal, path::PathBuf, process::ExitCode};
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use gpu_handler::{
-    client::client,
-    config::Config,
+    client::{client, patient_client},
+    config::{Config, Home, runpod_collects_log},
     engine::Engine,
     ffmpeg::Runner,
     host::Host,
     sandbox,
     stop::{Reason, Stop},
-    transport::{run, serve},
+    transport::{run, runpod, serve},
     workplace,
 };
 use reelmill_shared::job::Outcome;
 use tokio::signal::unix::{SignalKind, signal};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::{EnvFilter, layer::SubscriberExt, util::SubscriberInitExt};
 
 /// Reelmill's handler: makes HLS, waveform and pictures of a source with FFmpeg.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Cli {
+    /// Without one, the environment tells: RUNPOD_WEBHOOK_GET_JOB is RunPod's, HANDLER_API_KEY means
+    /// serve.
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Take jobs over HTTP, as RunPod does.
     Serve,
+    /// Take jobs from RunPod's queue, as a serverless worker.
+    Runpod,
     /// Run one job and print its report. Exits with 0 when it is completed, 1 when it failed, 2 when
     /// there was nothing to run.
     Run {
@@ -50,11 +54,22 @@ enum Command {
 type Error = Box<dyn std::error::Error>;
 
 fn main() -> ExitCode {
-    let result = match Cli::parse().command {
+    let command = Cli::parse().command.or_else(|| {
+        Home::from_env().map(|home| match home {
+            Home::Runpod => Command::Runpod,
+            Home::Box => Command::Serve,
+        })
+    });
+    let Some(command) = command else {
+        let _ = Cli::command().print_help();
+        return ExitCode::from(2);
+    };
+    let result = match command {
         // Before there is a second thread: some of the walls surround only the calling one.
         Command::Sandbox { order, command } => return enter_sandbox(&order, &command),
-        Command::Serve => start(serve_jobs()),
-        Command::Run { job } => start(run_job(job)),
+        Command::Serve => start(serve_jobs(), false),
+        Command::Runpod => start(take_jobs(), runpod_collects_log()),
+        Command::Run { job } => start(run_job(job), false),
     };
     result.unwrap_or_else(|error| {
         eprintln!("gpu-handler: {error}");
@@ -62,16 +77,21 @@ fn main() -> ExitCode {
     })
 }
 
-fn start(work: impl Future<Output = Result<ExitCode, Error>>) -> Result<ExitCode, Error> {
-    tracing_subscriber::fmt()
-        .with_env_filter(
-            EnvFilter::builder()
-                .with_default_directive(tracing::Level::INFO.into())
-                .from_env_lossy(),
-        )
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr)
-        .init();
+fn start(
+    work: impl Future<Output = Result<ExitCode, Error>>,
+    runpod_log: bool,
+) -> Result<ExitCode, Error> {
+    let (plain, collected) = if runpod_log {
+        (None, Some(runpod::log::Lines::new(std::io::stdout)))
+    } else {
+        let layer = tracing_subscriber::fmt::layer()
+            .with_ansi(std::io::stderr().is_terminal())
+            .with_writer(std::io::stderr);
+        (Some(layer), None)
+    };
+    let filter =
+        EnvFilter::builder().with_default_directive(tracing::Level::INFO.into()).from_env_lossy();
+    tracing_subscriber::registry().with(filter).with(plain).with(collected).init();
     // The work is FFmpeg's; a few threads carry bytes.
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -100,6 +120,28 @@ async fn serve_jobs() -> Result<ExitCode, Error> {
     let server = serve::Server::new(engine(config, false).await?, key);
     server.serve(listener, stopped()?).await?;
     Ok(ExitCode::SUCCESS)
+}
+
+async fn take_jobs() -> Result<ExitCode, Error> {
+    let config = Config::from_env()?;
+    let place =
+        config.runpod.clone().ok_or("RUNPOD_WEBHOOK_GET_JOB must be set, as RunPod does")?;
+    // Before anything that takes time: a worker may be told to end while it starts.
+    let (signal, client) = (stopped()?, patient_client()?);
+    let engine = match &config.webhook_secrets {
+        Some(_) => engine(config, false).await,
+        None => Err("HANDLER_WEBHOOK_SECRET must be set".into()),
+    };
+    match engine {
+        Ok(engine) => {
+            runpod::Worker::new(engine, client, place, runpod::Pace::default()).run(signal).await;
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(error) => {
+            runpod::unhealthy(client, place, "start", &error.to_string()).await;
+            Err(error)
+        }
+    }
 }
 
 async fn run_job(job: PathBuf) -> Result<ExitCode, Error> {

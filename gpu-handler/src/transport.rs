@@ -2,4 +2,5 @@
 
 pub mod desk;
 pub mod run;
+pub mod runpod;
 pub mod serve;
