@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use reelmill_shared::{
     job::{Callback, IngestSpec, Input, JOB_VERSION, Job, JobSpec, Kind, OutputTarget},
     media::State,
+    object_key::ObjectKey,
     token::{Grant, Token},
 };
 use serde::Deserialize;
@@ -16,7 +17,7 @@ use worker::Method;
 use crate::{
     config::Config,
     outgoing::{self, Answer},
-    view::Record,
+    view::{Direct, Record},
 };
 
 /// How long the capability URLs of a job work. Longer than any wait in a queue and any encode;
@@ -85,7 +86,13 @@ pub fn job(config: &Config, record: &Record, now: Timestamp) -> Option<Job> {
         attempt,
         pipeline: details.pipeline.clone(),
         input: Input {
-            url: record.url(&format!("api/handler/source/{read}")),
+            url: match (&config.s3, &record.direct) {
+                // It came past the Worker, and so it goes.
+                (Some(s3), Some(Direct { stored: true, .. })) => {
+                    s3.object_url(&ObjectKey::Source(media).to_string(), now, expires_at)
+                }
+                _ => record.url(&format!("api/handler/source/{read}")),
+            },
             size: source.size,
             etag: Some(format!("\"{}\"", source.etag)),
             sha256: source.sha256.clone(),

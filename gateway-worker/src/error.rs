@@ -16,7 +16,7 @@ use reelmill_shared::{
 
 use url::Url;
 
-use crate::config::ConfigError;
+use crate::{config::ConfigError, s3::S3Error};
 
 /// A problem on its way to the caller.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -116,6 +116,22 @@ impl From<VerifyError> for ApiError {
         match error {
             VerifyError::OutOfRange => ProblemCode::TimestampOutOfRange.into(),
             VerifyError::Malformed | VerifyError::Mismatch => ProblemCode::SignatureInvalid.into(),
+        }
+    }
+}
+
+impl From<S3Error> for ApiError {
+    fn from(error: S3Error) -> Self {
+        match error {
+            S3Error::Absent => ProblemCode::MultipartNotFound.into(),
+            S3Error::Refused { .. } => Self::internal(error),
+            S3Error::Unavailable(_) => {
+                worker::console_error!(
+                    "{}",
+                    serde_json::json!({"level": "error", "message": error.to_string()})
+                );
+                Self::new(ProblemCode::Unavailable, "The store cannot be asked right now.")
+            }
         }
     }
 }

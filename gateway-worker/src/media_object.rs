@@ -10,6 +10,7 @@ mod command;
 mod commands;
 mod creation;
 mod deliveries;
+mod direct;
 mod live;
 mod outbox;
 mod resumable;
@@ -77,11 +78,12 @@ impl Inner {
     /// Applies an event and stores what follows, in one transaction.
     fn apply(&self, event: Event) -> ApiResult<Record> {
         let (now, timing) = (clock::now(), self.config()?.timing);
-        let Record { media, origin, max_bytes } = self.record()?;
+        let Record { media, origin, max_bytes, direct } = self.record()?;
         let failed = failure_before_retry(&media, &event, now, timing);
         let (media, effects) = media.apply(event, now, timing)?;
-        let failed = failed.map(|media| Record { media, origin: origin.clone(), max_bytes });
-        let record = Record { media, origin, max_bytes };
+        let mut record = Record { media, origin, max_bytes, direct };
+        let failed = failed.map(|media| Record { media, ..record.clone() });
+        self.drop_unwanted_direct(&mut record, now)?;
         self.store.update(&record)?;
         if matches!(
             record.media.state,

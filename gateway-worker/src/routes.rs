@@ -2,6 +2,7 @@
 
 mod console;
 mod deliveries;
+mod direct;
 mod events;
 mod handler;
 mod health;
@@ -36,6 +37,9 @@ pub fn table() -> Router {
         .route("/api/media", known(post(media::create).get(media::list)))
         .route("/api/media/{id}", known(get(media::show).delete(media::delete)))
         .route("/api/media/{id}/source", known(put(upload::put)))
+        .route("/api/media/{id}/multipart", known(get(direct::list).delete(direct::abort)))
+        .route("/api/media/{id}/multipart/parts", known(get(direct::parts)))
+        .route("/api/media/{id}/multipart/complete", known(post(direct::complete)))
         .route("/api/media/{id}/retry", known(post(media::retry)))
         .route("/api/media/{id}/cancel", known(post(media::cancel)))
         .route("/api/media/{id}/playback", known(post(playback::create)))

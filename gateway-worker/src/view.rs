@@ -1,5 +1,7 @@
 //! A media as callers see it (`docs/api.md`), made from the media as it is stored.
 
+mod multipart;
+
 use jiff::{SignedDuration, Timestamp};
 use reelmill_shared::{
     job::{Failure, Outcome, Progress, Stage, Summary},
@@ -9,6 +11,9 @@ use reelmill_shared::{
 };
 use serde::{Deserialize, Serialize};
 use url::Url;
+
+pub use self::multipart::{Direct, MultipartView, PartsView};
+use crate::s3::S3;
 
 /// How long the `events` URL of an answer works.
 const WATCH_FOR: SignedDuration = SignedDuration::from_hours(24);
@@ -24,6 +29,9 @@ pub struct Record {
     /// Largest source that the media takes, in bytes: its creator's limit when it was created.
     #[serde(default = "no_limit")]
     pub max_bytes: u64,
+    /// The multipart upload that was begun for its source in the bucket, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub direct: Option<Direct>,
 }
 
 /// The limit of media from before there were limits of their own.
@@ -92,6 +100,8 @@ struct ProgressView {
 struct UploadView {
     put: PutView,
     tus: TusView,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    multipart: Option<MultipartView>,
 }
 
 #[derive(Debug, Serialize)]
@@ -115,12 +125,25 @@ impl Record {
         let mut view = self.for_others();
         // A source that is being fetched from its URL is not to be uploaded besides.
         if let State::Uploading { expires_at, ingest: None } = self.media.state {
-            let url = self.link("source", tokens, Grant::Upload, expires_at);
+            let url = self.upload_url("source", tokens);
             let put = PutView { method: "PUT", url, expires_at };
             let tus = TusView { url: self.tus_url(tokens), expires_at };
-            view.upload = Some(UploadView { put, tus });
+            let multipart = self.multipart(tokens);
+            view.upload = Some(UploadView { put, tus, multipart });
         }
         view.events = Some(self.link("events", tokens, Grant::Watch, now + WATCH_FOR));
+        view
+    }
+
+    /// The media for its owner, with the first part URLs where sources may be put straight into the
+    /// bucket.
+    pub fn for_uploader(&self, tokens: &KeyRing, s3: Option<&S3>, now: Timestamp) -> MediaView<'_> {
+        let mut view = self.for_owner(tokens, now);
+        if let Some(upload) = &mut view.upload {
+            let multipart = upload.multipart.take().zip(s3);
+            upload.multipart =
+                multipart.map(|(multipart, s3)| multipart.with_parts(self, tokens, s3, now));
+        }
         view
     }
 
@@ -176,6 +199,15 @@ impl Record {
         }
     }
 
+    /// A URL below the media that a bearer may upload by, while it waits for its source.
+    fn upload_url(&self, what: &str, tokens: &KeyRing) -> Url {
+        let expires_at = match self.media.state {
+            State::Uploading { expires_at, .. } => expires_at,
+            _ => self.media.updated_at,
+        };
+        self.link(what, tokens, Grant::Upload, expires_at)
+    }
+
     fn link(&self, what: &str, tokens: &KeyRing, grant: Grant, expires_at: Timestamp) -> Url {
         let media = self.media.id;
         let token = tokens.sign(&Token { media, grant, expires_at, viewer: None });
@@ -223,7 +255,7 @@ mod tests {
             timing(),
         );
         let origin = "https://media.example/".parse().expect("a URL");
-        Record { media, origin, max_bytes: 1000 }
+        Record { media, origin, max_bytes: 1000, direct: None }
     }
 
     fn timing() -> Timing {

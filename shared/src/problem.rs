@@ -45,6 +45,7 @@ problem_codes! {
     LengthMismatch = "length_mismatch", 400, "The upload is not as long as was declared";
     ChecksumMismatch = "checksum_mismatch", 400, "The upload does not match its checksum";
     EmptyUpload = "empty_upload", 400, "The upload is empty";
+    PartsInvalid = "parts_invalid", 400, "The parts are not the whole";
     InvalidBase64 = "invalid_base64", 400, "The data is not valid base64";
     InvalidForm = "invalid_form", 400, "The form is malformed";
     IncompleteForm = "incomplete_form", 400, "The form is cut off";
@@ -63,6 +64,7 @@ problem_codes! {
     TimestampOutOfRange = "timestamp_out_of_range", 401, "The signed timestamp is too far from now";
     NotFound = "not_found", 404, "There is nothing here";
     MediaNotFound = "media_not_found", 404, "There is no such media";
+    MultipartNotFound = "multipart_not_found", 404, "The media has no such multipart upload";
     MethodNotAllowed = "method_not_allowed", 405, "The method is not allowed here";
     MediaDeleted = "media_deleted", 410, "The media was deleted";
     SourceExists = "source_exists", 409, "The media already has a source";

@@ -110,6 +110,27 @@ pub enum Command {
         /// The source.
         source: Source,
     },
+    /// Offer a multipart upload that was begun in the bucket, unless one is offered already; replies
+    /// [`Record`].
+    OfferDirect {
+        /// The store's id of it.
+        upload: String,
+        /// Size of every part but the last, in bytes.
+        part_size: u64,
+    },
+    /// Its client gave a sign of life; replies [`Record`], or `multipart_not_found`.
+    KeepDirect,
+    /// Drop it; replies `null`, also if there is none.
+    AbandonDirect,
+    /// It has become the source; replies [`Record`].
+    StoreDirect {
+        /// The lock that its completion held.
+        lock: String,
+        /// The store's id of it.
+        upload: String,
+        /// The source.
+        source: Source,
+    },
     /// Ask for the retry; replies [`Record`].
     Retry,
     /// Stop the work; replies [`Record`].

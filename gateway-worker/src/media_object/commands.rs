@@ -89,6 +89,26 @@ impl Inner {
                 self.after_change().await;
                 reply(&record)
             }
+            Command::OfferDirect { upload, part_size } => {
+                let record = self.offer_direct(upload, part_size)?;
+                self.after_change().await;
+                reply(&record)
+            }
+            Command::KeepDirect => {
+                let record = self.keep_direct()?;
+                self.rearm().await;
+                reply(&record)
+            }
+            Command::AbandonDirect => {
+                self.abandon_direct()?;
+                self.after_change().await;
+                Ok(Value::Null)
+            }
+            Command::StoreDirect { lock, upload, source } => {
+                let record = self.store_direct(&lock, &upload, source)?;
+                self.after_change().await;
+                reply(&record)
+            }
             Command::Retry => self.change(Event::Retry).await,
             Command::Cancel => self.change(Event::Cancel).await,
             Command::Delete => match self.apply(Event::Delete) {

@@ -50,7 +50,7 @@ impl Inner {
         }
         let now = clock::now();
         let (media, effects) = Media::create(id, details, now, self.config()?.timing);
-        let mut record = Record { media, origin, max_bytes };
+        let mut record = Record { media, origin, max_bytes, direct: None };
         self.store.insert(&record, &fingerprint)?;
         self.follow(&record, None, &effects, now)?;
         // Nothing is awaited in between: nobody ever sees it without its source.

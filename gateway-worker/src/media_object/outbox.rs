@@ -73,6 +73,9 @@ impl Inner {
                     return Ok(Outcome::Again(Self::clean_up_again()));
                 }
             }
+            Task::DropDirect { media, upload, stored } => {
+                self.drop_direct(*media, upload, *stored).await?;
+            }
             Task::AbortUpload { upload } => {
                 let stub = UploadStub::new(&self.env, *upload)?;
                 let () = stub.send(&upload_object::Command::Abort).await?;

@@ -61,6 +61,15 @@ pub(super) enum Task {
         /// R2's id of the multipart upload, if one was begun.
         multipart: Option<String>,
     },
+    /// Abort an upload straight into the bucket, or delete what it became.
+    DropDirect {
+        /// The media whose source it was to be.
+        media: MediaId,
+        /// The store's id of the multipart upload.
+        upload: String,
+        /// Whether it has become an object.
+        stored: bool,
+    },
     /// End a resumable upload that nobody waits for any more.
     AbortUpload {
         /// The upload.

@@ -41,7 +41,7 @@ pub(super) async fn show(app: App, caller: Caller) -> ApiResult {
         max_upload_bytes: config.tiers.of(tier),
         max_body_bytes: config.max_body,
         tus: Tus { url, version: "1.0.0" },
-        direct: false,
+        direct: config.s3.is_some(),
     };
     json(StatusCode::OK, &limits)
 }

@@ -87,5 +87,6 @@ pub(super) async fn cancel(app: App, _: Caller, path: Path<String>) -> ApiResult
 
 /// A media, as its owner sees it.
 pub(super) fn show_record(app: &App, status: StatusCode, record: &Record) -> ApiResult {
-    json(status, &record.for_owner(&app.config().tokens, app.now()))
+    let config = app.config();
+    json(status, &record.for_uploader(&config.tokens, config.s3.as_ref(), app.now()))
 }

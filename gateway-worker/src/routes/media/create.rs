@@ -22,6 +22,7 @@ use crate::{
         reserved::{self, Creation, fingerprint, over_chunks},
     },
     media_object::{Command, Created},
+    routes::direct,
     size::{check_body, check_size, declared_length},
 };
 
@@ -42,6 +43,7 @@ pub(in crate::routes) async fn create(app: App, caller: Caller, headers: HeaderM
         Some(boundary) => by_form(&app, id, max_bytes, length, boundary).await?,
         None => by_json(&app, id, max_bytes, length).await?,
     };
+    let record = direct::offer(&app, record).await?;
     let status = if fresh { StatusCode::CREATED } else { StatusCode::OK };
     let mut response = show_record(&app, status, &record)?;
     let location = record.url(&format!("api/media/{id}"));
