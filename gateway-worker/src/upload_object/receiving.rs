@@ -271,11 +271,14 @@ impl Inner {
                 Happened::Read(Ok(Err(Cut))) => return End::Cut,
                 Happened::Read(Err(error)) => Err(error),
                 Happened::Read(Ok(Ok(Some(bytes)))) => {
+                    let taken = match step {
+                        Step::End => Ok(()),
+                        _ => self.take(run, &bytes).await,
+                    };
+                    body.give_back(&bytes);
                     if step == Step::End {
                         return End::Exceeded;
                     }
-                    let taken = self.take(run, &bytes).await;
-                    body.give_back(&bytes);
                     taken
                 }
             };
