@@ -13,7 +13,11 @@ use reelmill_shared::{
     waveform::{self, Bits, Waveform},
 };
 
-use super::{Publisher, charset, rendition::PLAYLIST, upload};
+use super::{
+    Publisher, charset,
+    rendition::{PLAYLIST, Rendition},
+    upload,
+};
 
 /// Seconds of a subtitle segment: text is small, and every segment is a request.
 const SUBTITLE_SECONDS: f64 = 60.0;
@@ -97,11 +101,18 @@ impl Publisher {
         }
         if sheets > 0 {
             let name = OutputPath::storyboard_sheet_name;
-            let text = storyboard::web_vtt(storyboard, duration, sheets, name);
+            let text = storyboard::web_vtt(storyboard, self.last_frame(), duration, sheets, name);
             self.storage.put(&OutputPath::storyboard(), Bytes::from(text)).await?;
             outputs.insert(OutputRole::Storyboard, OutputPath::storyboard());
         }
         Ok(())
+    }
+
+    /// When the last frame begins, in seconds.
+    fn last_frame(&self) -> f64 {
+        let seconds = self.renditions.iter().find(|r| r.is_video).map_or(0.0, Rendition::seconds);
+        let frame = self.plan.video.first().map_or(0.0, |output| 1.0 / output.frame_rate.as_f64());
+        (seconds - frame).max(0.0)
     }
 
     /// Stores every zoom in both formats, one after the other: the finest has megabytes.

@@ -187,9 +187,10 @@ impl Rendition {
         self.codec.as_deref()
     }
 
-    /// Duration of what is stored, in seconds.
+    /// Duration of what is stored, in seconds: to the microsecond, as FFmpeg tells each piece's.
     pub(super) fn seconds(&self) -> f64 {
-        self.playlist.segments.iter().map(|segment| segment.seconds).sum()
+        let sum: f64 = self.playlist.segments.iter().map(|segment| segment.seconds).sum();
+        (sum * 1e6).round() / 1e6
     }
 
     /// Whether nothing was decoded. FFmpeg's muxer closes a segment even of nothing, which lasts no
