@@ -106,6 +106,11 @@ pub(crate) fn gateway(latencies: &Latencies) -> String {
     )
 }
 
+/// What people wrote below the tables of an earlier report, its heading included.
+pub(crate) fn reading(report: &str) -> Option<&str> {
+    report.find("\n## Reading it\n").map(|at| &report[at + 1..])
+}
+
 fn spread(values: &[f64]) -> String {
     let (least, greatest) = (quantile(values, 0.0), quantile(values, 1.0));
     format!("**{:.2}** ({least:.2}–{greatest:.2})", median(values))
@@ -122,4 +127,16 @@ fn quantile(values: &[f64], share: f64) -> f64 {
     let place = share * (sorted.len() - 1) as f64;
     let (low, high) = (sorted[place.floor() as usize], sorted[place.ceil() as usize]);
     low + (high - low) * place.fract()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_written_by_hand_is_found() {
+        let report = "# Benchmarks\n\n| a |\n\n## Reading it\n\n- It is so.\n";
+        assert_eq!(reading(report), Some("## Reading it\n\n- It is so.\n"));
+        assert_eq!(reading("# Benchmarks\n"), None);
+    }
 }
