@@ -29,7 +29,10 @@ impl Inner {
                 reply(&self.view()?)
             }
             Command::Terminate => {
-                self.living()?;
+                if matches!(self.living()?.1.stage, Stage::Stored { .. }) {
+                    // The media may have the source already without our knowing it.
+                    Rc::clone(&self).finish().await;
+                }
                 self.end(true).await?;
                 Ok(Value::Null)
             }
