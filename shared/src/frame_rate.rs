@@ -73,6 +73,11 @@ impl FrameRate {
         chosen.standardised()
     }
 
+    /// Whether this is twice the other rate, but for rounding.
+    pub fn doubles(self, other: Self) -> bool {
+        (self.as_f64() / other.as_f64() / 2.0 - 1.0).abs() < 0.02
+    }
+
     /// Snaps to a standard rate where the difference is mere rounding (less than that between 24
     /// and 23.976), and halves or clamps what lies outside the range of outputs.
     fn standardised(self) -> Self {

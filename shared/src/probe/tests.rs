@@ -68,6 +68,33 @@ fn knows_colours(#[case] changes: Value, #[case] expected: Colour) {
     assert_eq!(picture(changes).colour, expected);
 }
 
+#[rstest]
+#[case::top_first(json!({"field_order": "tt"}), true)]
+#[case::bottom_first(json!({"field_order": "bt"}), true)]
+#[case::progressive(json!({"field_order": "progressive"}), false)]
+#[case::unknown(json!({"field_order": "unknown"}), false)]
+#[case::dv(json!({"codec_name": "dvvideo", "field_order": "unknown"}), true)]
+#[case::unsaid_dv(json!({"codec_name": "dvvideo", "field_order": null}), true)]
+#[case::progressive_dv(json!({"codec_name": "dvvideo", "field_order": "progressive"}), false)]
+fn knows_what_is_interlaced(#[case] changes: Value, #[case] expected: bool) {
+    assert_eq!(picture(changes).interlaced, expected);
+}
+
+#[rstest]
+#[case::fields("tt", "60000/1001", "30000/1001", "30000/1001")]
+#[case::frames("tt", "25/1", "25/1", "25/1")]
+#[case::pulled_down("tt", "30000/1001", "24000/1001", "30000/1001")]
+#[case::no_fields("progressive", "60/1", "30/1", "60/1")]
+fn fields_are_no_frames(
+    #[case] order: &str,
+    #[case] common: &str,
+    #[case] average: &str,
+    #[case] expected: &str,
+) {
+    let rates = json!({"field_order": order, "r_frame_rate": common, "avg_frame_rate": average});
+    assert_eq!(picture(rates).frame_rate.to_string(), expected);
+}
+
 #[test]
 fn cover_art_is_no_video() {
     let cover = with(video(), json!({"codec_name": "mjpeg", "disposition": {"attached_pic": 1}}));

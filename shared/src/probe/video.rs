@@ -76,6 +76,11 @@ pub(super) fn select(
     limits.check_pixels(stream.width, stream.height)?;
     let (width, height) = displayed(stream);
     let rate = |text: &Option<String>| text.as_deref().and_then(FrameRate::parse);
+    let interlaced = interlaced(stream);
+    let average = rate(&stream.avg_frame_rate);
+    // Where fields are coded one by one, they are what is timed; woven, each two are a frame.
+    let fields = |common: &FrameRate| interlaced && average.is_some_and(|a| common.doubles(a));
+    let common = rate(&stream.r_frame_rate).filter(|common| !fields(common)).or(average);
     Ok(Some(VideoTrack {
         index: stream.index,
         codec: codec.to_owned(),
@@ -85,11 +90,21 @@ pub(super) fn select(
         width,
         height,
         rotated: stream.rotated(),
-        frame_rate: FrameRate::choose(rate(&stream.r_frame_rate), rate(&stream.avg_frame_rate)),
-        interlaced: matches!(stream.field_order.as_deref(), Some("tt" | "bb" | "tb" | "bt")),
+        frame_rate: FrameRate::choose(common, average),
+        interlaced,
         pixel_format: stream.pix_fmt.clone().filter(|format| format != "unknown"),
         colour: colour(stream),
     }))
+}
+
+/// Whether the video may be interlaced; every frame says for itself whether it is. Of DV ffprobe tells
+/// nothing, and hardly any is not.
+fn interlaced(stream: &Stream) -> bool {
+    match stream.field_order.as_deref() {
+        Some("tt" | "bb" | "tb" | "bt") => true,
+        None | Some("unknown") => stream.codec_name.as_deref() == Some("dvvideo"),
+        Some(_) => false,
+    }
 }
 
 /// Size with square pixels, then turned. Pixels are widened or heightened rather than narrowed, so
