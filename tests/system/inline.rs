@@ -8,6 +8,7 @@ use e2e::{
     api::{Answer, Api},
     stack::Stack,
     stand_in::StandIn,
+    wait::until,
 };
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -77,7 +78,12 @@ fn blobs(stack: &Stack) -> Result<usize> {
         let mut found = 0;
         for entry in std::fs::read_dir(directory)? {
             let entry = entry?;
-            found += if entry.file_type()?.is_dir() { count(&entry.path())? } else { 1 };
+            if entry.file_type()?.is_dir() {
+                found += count(&entry.path())?;
+            // Files that are being written, and those that a killed store left so.
+            } else if !entry.file_name().to_string_lossy().starts_with('.') {
+                found += 1;
+            }
         }
         Ok(found)
     }
@@ -304,7 +310,7 @@ async fn a_form_that_breaks_off_leaves_nothing() -> Result<()> {
     drop(socket);
 
     // The reservation goes with it, at the latest after its time.
-    let taken = e2e::wait::until("the key is free again", SOON * 3, async || {
+    let taken = until("the key is free again", SOON * 3, async || {
         let answer = post_form(&api, Some("broken"), form(&[("file", b"short")])).await?;
         Ok((answer.status != 409).then_some(answer))
     })
@@ -313,5 +319,32 @@ async fn a_form_that_breaks_off_leaves_nothing() -> Result<()> {
     is_handed_on(&handler, 1, b"short").await?;
     assert_eq!(media_count(&api).await?, 1);
     assert_eq!(blobs(&stack)?, 1, "parts are left");
+    Ok(())
+}
+
+/// `kill -9` between the first part and the rest: nobody is there to clean up but the alarm.
+#[tokio::test]
+async fn a_gateway_that_dies_over_a_form_cleans_up_once_it_is_back() -> Result<()> {
+    let (mut stack, handler) = with_stand_in(|options| options).await?;
+    let body = form(&[("file", &content(20 * MIB))]);
+    let address = stack.url().replace("http://", "");
+    let mut socket = TcpStream::connect(&address).await?;
+    let head = format!(
+        "POST /api/media HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {}\r\n\
+         Content-Type: multipart/form-data; boundary=X\r\nContent-Length: {}\r\n\r\n",
+        stack.secrets.api_key,
+        body.len()
+    );
+    socket.write_all(head.as_bytes()).await?;
+    socket.write_all(&body[..17 * MIB]).await?;
+    // The second part begins when the first is stored for good.
+    until("two parts are there", SOON, async || Ok((blobs(&stack)? == 2).then_some(()))).await?;
+    stack.kill_gateway();
+    stack.restart_gateway().await?;
+    assert_eq!(blobs(&stack)?, 2, "the parts outlive the gateway");
+    // Of the second the local store may keep a file that it had not noted yet when it died.
+    until("the parts are gone", SOON * 5, async || Ok((blobs(&stack)? <= 1).then_some(()))).await?;
+    assert_eq!(media_count(&stack.api()).await?, 0);
+    assert_eq!(handler.jobs(), 0);
     Ok(())
 }

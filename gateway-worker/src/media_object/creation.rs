@@ -23,7 +23,7 @@ use super::{
 use crate::{clock, error::ApiResult, view::Record};
 
 /// How long after its last sign of life a reservation is cleaned up. Longer than [`LOCK`].
-const CLEAN_AFTER: SignedDuration = SignedDuration::from_mins(5);
+const CLEAN_AFTER: SignedDuration = SignedDuration::from_secs(45);
 
 /// What is to be created.
 pub(super) struct Creation {
