@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use e2e::{api::Answer, stack::Stack, stand_in::StandIn, wait::until};
+use e2e::{
+    api::Answer, process::command, settings::root, stack::Stack, stand_in::StandIn, wait::until,
+};
 use reqwest::{Body, Client, Method, RequestBuilder};
 
 /// A client of one gateway's `/api/uploads`.
@@ -114,12 +116,36 @@ pub(crate) fn number(answer: &Answer, name: &str) -> Result<usize> {
     text.parse().with_context(|| format!("`{name}` is `{text}`"))
 }
 
-/// Waits until R2 holds nothing at all, parts included.
+/// What the local R2 has: objects, multipart uploads under way, and parts. Its own records are asked
+/// and not its files, of which a `kill -9` leaves some behind that it knows nothing of.
+const COUNT: &str = r#"
+    const { DatabaseSync } = require("node:sqlite");
+    const database = new DatabaseSync(process.argv[1], { readOnly: true });
+    const count = (rows) => database.prepare(`SELECT count(*) AS n FROM ${rows}`).get().n;
+    console.log(["_mf_objects", "_mf_multipart_uploads WHERE state = 0", "_mf_multipart_parts"]
+      .map(count).join(" "));
+"#;
+
+/// Waits until R2 holds nothing at all, multipart uploads and their parts included.
 pub(crate) async fn nothing_in_r2(stack: &Stack) -> Result<()> {
-    let blobs = stack.data().join("state/v3/r2/reelmill/blobs");
-    until("R2 is empty", Duration::from_secs(20), async || {
-        let left = std::fs::read_dir(&blobs).map_or(0, Iterator::count);
-        Ok((left == 0).then_some(()))
+    let folder = stack.data().join("state/v3/r2/miniflare-R2BucketObject");
+    let database = std::fs::read_dir(folder)?
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .find(|path| {
+            path.extension().is_some_and(|kind| kind == "sqlite")
+                && path.file_stem().is_some_and(|name| name != "metadata")
+        })
+        .context("the local R2's records")?;
+    let mut last = String::new();
+    let found = until("R2 is empty", Duration::from_secs(20), async || {
+        let output = command(root().join("gateway-worker/node_modules/.bin/node"))
+            .args(["--no-warnings", "-e", COUNT])
+            .arg(&database)
+            .output()?;
+        last = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+        ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        Ok((last == "0 0 0").then_some(()))
     })
-    .await
+    .await;
+    found.with_context(|| format!("objects, uploads, parts: {last}"))
 }
