@@ -103,3 +103,40 @@ fn every_code_is_documented() {
         assert!(page.contains(&row), "docs/api.md lacks: {row}");
     }
 }
+
+/// Every variable that gateway and handler read stands in the page about them.
+#[test]
+fn every_variable_is_documented() {
+    let page = include_str!("../docs/configuration.md");
+    let sources = [
+        include_str!("../gateway-worker/src/config.rs"),
+        include_str!("../gpu-handler/src/config.rs"),
+    ];
+    let code = sources.map(|source| source.split("#[cfg(test)]").next().unwrap_or_default());
+    let words = code.iter().flat_map(|code| code.split('"'));
+    // What the platform itself sets is nobody's to configure.
+    let ours = |word: &&str| {
+        [
+            "REELMILL_",
+            "HANDLER_",
+            "S3_",
+            "MAX_",
+            "TIER_",
+            "ALLOW_",
+            "FF",
+            "TOKEN_",
+            "ROOT_",
+            "PUBLIC_",
+            "UPLOAD_",
+            "LEASE_",
+        ]
+        .iter()
+        .any(|prefix| word.starts_with(prefix))
+            && word.bytes().all(|byte| byte.is_ascii_uppercase() || b"_0123456789".contains(&byte))
+    };
+    let names: BTreeSet<&str> = words.filter(ours).collect();
+    assert!(names.len() > 20, "{names:?}");
+    for name in names {
+        assert!(page.contains(&format!("`{name}`")), "docs/configuration.md lacks `{name}`");
+    }
+}
