@@ -164,7 +164,8 @@ mod tests {
     #[test]
     fn codes_are_unique_and_snake_case() {
         let mut codes: Vec<_> = ProblemCode::ALL.iter().map(|code| code.as_str()).collect();
-        assert!(codes.iter().all(|code| code.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')));
+        let fits = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
+        assert!(codes.iter().all(|code| code.bytes().all(fits)));
         codes.sort_unstable();
         codes.dedup();
         assert_eq!(codes.len(), ProblemCode::ALL.len());
