@@ -1,7 +1,10 @@
 //! Child processes in groups of their own, so that nothing outlives its owner.
 
+mod redact;
+
 use std::{
-    fs::{File, OpenOptions},
+    fs::OpenOptions,
+    io::{BufRead, BufReader, PipeReader, Write},
     os::unix::{fs::OpenOptionsExt, process::CommandExt},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
@@ -38,19 +41,22 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts `command` in a process group of its own; both its outputs are appended to `log`.
+    /// Starts `command` in a process group of its own; both its outputs are appended to `log`,
+    /// without the capabilities in them.
     pub fn start(mut command: Command, log: PathBuf) -> Result<Self> {
         let file = OpenOptions::new().create(true).append(true).mode(0o600).open(&log);
         let file = file.with_context(|| format!("cannot write {}", log.display()))?;
         let before = usize::try_from(file.metadata()?.len())?;
-        let errors: File = file.try_clone()?;
+        let (output, writer) = std::io::pipe()?;
         let child = command
             .process_group(0)
             .stdin(Stdio::null())
-            .stdout(file)
-            .stderr(errors)
+            .stdout(writer.try_clone()?)
+            .stderr(writer)
             .spawn()
             .with_context(|| format!("cannot start {:?}", command.get_args().nth(2)))?;
+        // Ends with the last process that holds the other end.
+        std::thread::spawn(move || copy(output, file));
         Ok(Self { child, log, before })
     }
 
@@ -97,6 +103,16 @@ impl Process {
         let group = Pid::from_raw(i32::try_from(self.child.id()).expect("a pid fits into i32"));
         // ESRCH: the group is gone, which is what is wanted.
         let _ = killpg(group, signal);
+    }
+}
+
+/// Copies lines as they come. What cannot be written is lost; the process is not held up by it.
+fn copy(output: PipeReader, mut log: impl Write) {
+    let mut output = BufReader::new(output);
+    let mut line = Vec::new();
+    while output.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
+        let _ = log.write_all(redact::redact(&String::from_utf8_lossy(&line)).as_bytes());
+        line.clear();
     }
 }
 
