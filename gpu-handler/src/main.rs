@@ -61,7 +61,7 @@ fn main() -> ExitCode {
         })
     });
     let Some(command) = command else {
-        let _ = Cli::command().print_help();
+        eprint!("{}", Cli::command().render_help());
         return ExitCode::from(2);
     };
     let result = match command {

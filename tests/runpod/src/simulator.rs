@@ -85,6 +85,22 @@ impl Record {
         self.seen.iter().filter(move |seen| seen.route == route)
     }
 
+    /// How much is left to go wrong with a route.
+    pub fn script_left(&self, route: Route) -> usize {
+        self.script.left(route)
+    }
+
+    /// Whether a worker asks for a job right now.
+    pub fn is_asking(&self) -> bool {
+        !self.asking.is_empty()
+    }
+
+    /// Whether a worker has told that it has exactly these jobs in hand.
+    pub fn is_in_hand(&self, ids: &[&str]) -> bool {
+        let ids: BTreeSet<&str> = ids.iter().copied().collect();
+        self.pinged.values().any(|jobs| jobs.iter().map(String::as_str).eq(ids.iter().copied()))
+    }
+
     /// Whether a job is in a state.
     pub fn is(&self, id: &str, state: State) -> bool {
         self.ledger.get(id).is_some_and(|job| job.state == state)
@@ -229,7 +245,8 @@ impl Simulator {
 
     /// Declares a job too long with its worker.
     pub fn time_out(&self, id: &str) {
-        self.shared.change(|record| record.ledger.time_out(id, Instant::now()));
+        let state = self.shared.change(|record| record.ledger.time_out(id, Instant::now()));
+        webhook::tell(&self.shared, id, state);
     }
 
     /// Hands a job out once more although a worker has it.

@@ -192,8 +192,14 @@ fn settle(record: &mut Record, seen: &Seen, worker: &str, job: &str, done: Done)
     let (output, error) = match done {
         Done::Unreadable => return StatusCode::BAD_REQUEST,
         Done::Progress(output) => {
-            record.ledger.progress(job, output);
-            return StatusCode::OK;
+            let state = record.ledger.get(job).map(|job| job.state);
+            if let Some(state @ (ledger::State::Completed | ledger::State::Failed)) = state {
+                blame(record, seen, vec![format!("progress of a job that is {}", state.as_str())]);
+            }
+            return match record.ledger.progress(job, output) || state.is_some() {
+                true => StatusCode::OK,
+                false => StatusCode::NOT_FOUND,
+            };
         }
         Done::Result { output, error, stop_pod } => {
             if stop_pod {
