@@ -111,6 +111,8 @@ fn every_variable_is_documented() {
     let sources = [
         include_str!("../gateway-worker/src/config.rs"),
         include_str!("../gpu-handler/src/config.rs"),
+        include_str!("../gpu-handler/src/config/runpod.rs"),
+        include_str!("../gpu-handler/src/config/source.rs"),
     ];
     let code = sources.map(|source| source.split("#[cfg(test)]").next().unwrap_or_default());
     let words = code.iter().flat_map(|code| code.split('"'));

@@ -64,7 +64,7 @@ async fn a_transient_failure_is_told() {
 #[case::half_a_job(json!({"version": 1}), "unsupported_job: missing field `mediaId`")]
 #[case::of_tomorrow(json!({"version": 2}), "unsupported_job: version 2, this handler knows 1")]
 #[case::of_another_kind(json!({"version": 1, "kind": "bake"}), "unsupported_job: unknown variant")]
-#[case::deep(nested(120), "unsupported_job: input.version is missing")]
+#[case::deep(nested(500), "unsupported_job: input.version is missing")]
 #[tokio::test]
 async fn a_poisonous_message_is_answered(#[case] input: Value, #[case] error: &str) {
     let bench = Bench::new().await;

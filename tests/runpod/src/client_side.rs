@@ -28,6 +28,9 @@ const MAX_BODY: usize = 10 << 20;
 /// What `executionTimeout` may be, in milliseconds: 5 seconds to 7 days.
 const EXECUTION: std::ops::RangeInclusive<u64> = 5_000..=604_800_000;
 
+/// How many jobs may be handed in, within which time.
+const RATE: (usize, Duration) = (1000, Duration::from_secs(10));
+
 pub(crate) fn routes() -> Router<Arc<Shared>> {
     Router::new()
         .route("/run", post(run))
@@ -106,9 +109,18 @@ async fn run(
         ttl: ttl.map_or(default.ttl, Duration::from_millis),
     };
     let (id, now) = (new_id(), Instant::now());
-    shared.change(|record| {
-        record.ledger.push(&id, request.input, request.webhook, policy, now);
+    let taken = shared.change(|record| {
+        record.runs.retain(|at| now - *at < RATE.1);
+        let room = record.runs.len() < RATE.0;
+        if room {
+            record.runs.push(now);
+            record.ledger.push(&id, request.input, request.webhook, policy, now);
+        }
+        room
     });
+    if !taken {
+        return answer(loses, StatusCode::TOO_MANY_REQUESTS);
+    }
     answer(loses, Json(json!({"id": id, "status": JobState::InQueue.as_str()})))
 }
 

@@ -75,6 +75,8 @@ pub struct Record {
     /// Workers that asked to be replaced.
     pub replaced: BTreeSet<String>,
     pub(crate) script: Script,
+    /// When jobs were handed in of late.
+    pub(crate) runs: Vec<Instant>,
     /// Workers that have a job-take open.
     pub(crate) asking: BTreeSet<String>,
 }

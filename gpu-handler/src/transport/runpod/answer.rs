@@ -51,13 +51,26 @@ pub(super) fn taken(status: u16, content_type: &str, body: &[u8]) -> Taken {
         429 => Taken::TooMany,
         200..=299 if body.is_empty() => Taken::Nothing,
         200..=299 if !is_json(content_type) => Taken::Unreadable("not JSON by its content type"),
-        200..=299 => match serde_json::from_slice::<Message>(body) {
-            Ok(message) if is_id(&message.id) => Taken::Job(Box::new(message)),
-            Ok(_) => Taken::Unreadable("a job whose id is none"),
-            Err(_) => Taken::Unreadable("neither a job nor anything like it"),
+        200..=299 => match message(body) {
+            Some(message) if is_id(&message.id) => Taken::Job(Box::new(message)),
+            Some(_) => Taken::Unreadable("a job whose id is none"),
+            None => Taken::Unreadable("neither a job nor anything like it"),
         },
         status => Taken::Failed(format!("status {status}")),
     }
+}
+
+/// Reads a message. Of one that is too deep or otherwise too strange it reads the id alone, so that
+/// it can be answered: skipping has no limits.
+fn message(body: &[u8]) -> Option<Message> {
+    #[derive(Deserialize)]
+    struct Id {
+        id: String,
+    }
+    serde_json::from_slice(body).ok().or_else(|| {
+        let Id { id } = serde_json::from_slice(body).ok()?;
+        Some(Message { id, input: None, other: Map::new() })
+    })
 }
 
 /// Judges the answer of job-stop: the ids of the jobs to stop, or how long to wait and why.
@@ -204,6 +217,15 @@ mod tests {
         assert_eq!((message.id.as_str(), &message.input), ("a-u1", &None));
         let other = json!({"webhook": "https://x.example", "batchId": "b", "new": {"er": 1}});
         assert_eq!(Value::Object(message.other), other);
+    }
+
+    /// What cannot be kept can at least be answered.
+    #[rstest]
+    #[case::deep(format!(r#"{{"input":{}1{},"id":"a"}}"#, "[".repeat(100_000), "]".repeat(100_000)))]
+    #[case::half_a_character(r#"{"id":"a","input":{"title":"\ud800"}}"#.to_owned())]
+    fn of_a_strange_job_the_id_is_read(#[case] body: String) {
+        let Taken::Job(message) = taken(200, JSON, body.as_bytes()) else { panic!("no job") };
+        assert_eq!((message.id.as_str(), message.input), ("a", None));
     }
 
     #[rstest]
