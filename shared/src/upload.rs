@@ -1,7 +1,7 @@
 //! Resumable uploads by tus 1.0 (<https://tus.io/protocols/resumable-upload>), without I/O.
 //!
 //! * [`protocol`]: what the requests' headers say, and what is wrong with them.
-//! * [`metadata`], [`checksum`], [`concat`]: the three headers that have a grammar.
+//! * [`metadata`], [`checksum`], [`mod@concat`]: the three headers that have a grammar.
 //! * [`layout`]: how an upload is cut into the parts of an R2 multipart upload.
 //! * [`intake`]: which bytes are where, and what has to be done next, so that the offset that a
 //!   client is told is never ahead of what is durable.
