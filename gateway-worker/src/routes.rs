@@ -48,6 +48,8 @@ pub fn table() -> Router {
         .route("/api/media/{id}/deliveries/{message}/redeliver", known(post(deliveries::redeliver)))
         .route("/api/limits", known(get(limits::show)))
         .route(UPLOADS, any(tus::collection))
+        // Many clients' examples have a slash at the end of their endpoint.
+        .route("/api/uploads/", any(tus::collection))
         .route("/api/uploads/{id}", any(tus::upload))
         .route("/api/webhooks", known(post(webhooks::create).get(webhooks::list)))
         .route("/api/webhooks/{id}", known(get(webhooks::show).delete(webhooks::delete)))

@@ -41,7 +41,7 @@ pub(super) async fn collection(app: App, parts: Parts) -> ApiResult {
         Ok(ref method) => Err(not_allowed(method)),
         Err(ref error) => Err(error.clone()),
     };
-    Ok(finish(&app, &method, outcome).await)
+    Ok(finish(&app, &method, "OPTIONS, POST", outcome).await)
 }
 
 /// `/api/uploads/{id}`
@@ -56,7 +56,7 @@ pub(super) async fn upload(app: App, path: Path<String>, parts: Parts) -> ApiRes
         },
         Err(error) => Err(error.clone()),
     };
-    Ok(finish(&app, &method, outcome).await)
+    Ok(finish(&app, &method, "OPTIONS, HEAD, PATCH, DELETE", outcome).await)
 }
 
 async fn on_upload(app: &App, method: &Method, path: &str, parts: &Parts) -> ApiResult {
@@ -166,8 +166,13 @@ fn options(config: &Config) -> Response {
     answer
 }
 
-/// The answer with what all answers have.
-async fn finish(app: &App, method: &ApiResult<Method>, outcome: ApiResult) -> Response {
+/// The answer with what all answers have. `allowed` are the methods of the URL (RFC 9110 §15.5.6).
+async fn finish(
+    app: &App,
+    method: &ApiResult<Method>,
+    allowed: &'static str,
+    outcome: ApiResult,
+) -> Response {
     if outcome.is_err()
         && let Some(body) = app.take_body()
     {
@@ -177,6 +182,9 @@ async fn finish(app: &App, method: &ApiResult<Method>, outcome: ApiResult) -> Re
     if answer.status() == StatusCode::PRECONDITION_FAILED {
         let version = HeaderValue::from_static(protocol::VERSION);
         answer.headers_mut().insert("tus-version", version);
+    }
+    if answer.status() == StatusCode::METHOD_NOT_ALLOWED {
+        answer.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allowed));
     }
     let headers = answer.headers_mut();
     headers.insert("tus-resumable", HeaderValue::from_static(protocol::VERSION));

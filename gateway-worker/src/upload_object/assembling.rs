@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use reelmill_shared::{
     object_key::ObjectKey,
+    problem::ProblemCode,
     upload::intake::{Intake, Part},
 };
 use worker::{
@@ -15,6 +16,7 @@ use worker::{
 use super::{
     Inner,
     command::{Command, UploadStub},
+    finishing::is_final,
     receiving::Run,
     record::{Piece, Purpose, Stage},
     sending::fixed,
@@ -32,13 +34,18 @@ impl Inner {
         }
         let outcome = self.try_assemble().await;
         self.finishing.set(false);
-        match outcome {
-            Ok(()) => Rc::clone(&self).finish().await,
-            Err(error) => {
-                if let Err(error) = self.postpone(&error) {
-                    super::log("assemble", &error.problem().detail);
-                }
+        let settled = match outcome {
+            Ok(()) => {
+                Rc::clone(&self).finish().await;
+                Ok(())
             }
+            // A piece was deleted: the media may have another upload.
+            Err(error) if error.code == ProblemCode::PartialUploadMissing => self.end(true).await,
+            Err(error) if is_final(error.code) => self.end(false).await,
+            Err(error) => self.postpone(&error),
+        };
+        if let Err(error) = settled {
+            super::log("assemble", &error.problem().detail);
         }
     }
 
@@ -82,7 +89,7 @@ impl Inner {
                 let object = bucket.get(key).range(range).execute().await?;
                 let body = match object.as_ref().and_then(worker::Object::body) {
                     Some(body) => body.response_body()?,
-                    None => return Err(ApiError::internal("a piece's object is missing")),
+                    None => return Err(ProblemCode::PartialUploadMissing.into()),
                 };
                 let ResponseBody::Stream(body) = body else {
                     return Err(ApiError::internal("a piece's object is no stream"));

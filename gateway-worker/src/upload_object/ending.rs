@@ -16,17 +16,18 @@ use crate::{clock, error::ApiResult, media_object};
 pub(super) const REMEMBERED: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 impl Inner {
-    /// Ends the upload and deletes what it has. With `free`, its media may have another one.
+    /// Ends the upload and deletes what it has, once more if it was over already: what was under way
+    /// then may have left something since. With `free`, its media may have another one.
     pub(super) async fn end(self: Rc<Self>, free: bool) -> ApiResult<()> {
         self.interrupt(Stop::Discard).await;
         let now = clock::now();
         self.change(|progress| {
-            let delivered = match progress.stage {
-                Stage::Gone { .. } => return,
-                Stage::Done => true,
-                Stage::Open | Stage::Stored { .. } => false,
+            let (at, delivered) = match progress.stage {
+                Stage::Gone { at, delivered, .. } => (at, delivered),
+                Stage::Done => (now, true),
+                Stage::Open | Stage::Stored { .. } => (now, false),
             };
-            progress.stage = Stage::Gone { at: now, clean: false, delivered };
+            progress.stage = Stage::Gone { at, clean: false, delivered };
             progress.due = Some(now);
             progress.tries = 0;
         })?;

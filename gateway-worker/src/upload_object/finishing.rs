@@ -100,7 +100,7 @@ async fn content_type(bucket: &Bucket, key: &str, length: u64) -> ApiResult<Opti
 }
 
 /// Whether a media that answers so will never take the source.
-const fn is_final(code: ProblemCode) -> bool {
+pub(super) const fn is_final(code: ProblemCode) -> bool {
     matches!(
         code,
         ProblemCode::MediaDeleted

@@ -29,7 +29,7 @@ use super::{
     commands::reply,
     hasher::Hasher,
     memory::Memory,
-    record::Purpose,
+    record::{Purpose, Stage},
 };
 use crate::{
     clock,
@@ -175,7 +175,10 @@ impl Inner {
         self.store.drop_after(offset, run.intake.position().parts)?;
         let (length, expires_at) = (run.intake.length(), self.about()?.expires(clock::now()));
         self.change(|progress| {
-            progress.length = length;
+            // A chunk that proves wrong leaves the upload as it was, its length too.
+            if checksum.is_none() {
+                progress.length = length;
+            }
             progress.expires_at = expires_at;
         })?;
         self.keep_media().await?;
@@ -210,6 +213,10 @@ impl Inner {
 
     /// Keeps the media waiting for this upload, and others out, while bytes come in.
     async fn keep_media(&self) -> ApiResult<()> {
+        if self.progress()?.stage != Stage::Open {
+            // The media has its source, or is about to.
+            return Ok(());
+        }
         let (now, about) = (clock::now(), self.about()?);
         if self.held_until.get().is_some_and(|until| now < until) {
             return Ok(());

@@ -9,9 +9,12 @@ use worker::{
     worker_sys::FixedLengthStream,
 };
 
-use reelmill_shared::upload::intake::Part;
+use reelmill_shared::{problem::ProblemCode, upload::intake::Part};
 
-use super::{Inner, record::About};
+use super::{
+    Inner,
+    record::{About, Stage},
+};
 use crate::{
     error::{ApiError, ApiResult},
     objects::js,
@@ -85,12 +88,22 @@ impl Inner {
 
     /// R2's id of the multipart upload, which is begun if it was not.
     async fn multipart(&self, bucket: &Bucket, about: &About) -> ApiResult<String> {
-        if let Some(id) = self.progress()?.multipart {
+        let progress = self.progress()?;
+        if matches!(progress.stage, Stage::Gone { .. }) {
+            return Err(ProblemCode::UploadGone.into());
+        }
+        if let Some(id) = progress.multipart {
             return Ok(id);
         }
         let create = bucket.create_multipart_upload(about.key()).custom_metadata(made_by(about));
-        let id = create.execute().await?.upload_id().await;
+        let created = create.execute().await?;
+        let id = created.upload_id().await;
         self.change(|progress| progress.multipart = Some(id.clone()))?;
+        if matches!(self.progress()?.stage, Stage::Gone { .. }) {
+            // Whoever ended the upload meanwhile found nothing to abort yet.
+            created.abort().await?;
+            return Err(ProblemCode::UploadGone.into());
+        }
         Ok(id)
     }
 

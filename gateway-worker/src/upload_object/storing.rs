@@ -92,6 +92,8 @@ impl Inner {
         if let Some((checksum, hasher)) = run.checksum.take() {
             self.verify(ended, hasher, &checksum).await?;
             run.intake.verified();
+            let length = run.intake.length();
+            self.change(|progress| progress.length = length)?;
             self.commit(&run)?;
         } else if ended.is_err() {
             self.spill(&mut run)?;

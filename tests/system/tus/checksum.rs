@@ -40,6 +40,18 @@ async fn chunks_are_verified() -> Result<()> {
                 answer.expect_problem(460, "chunk_checksum_mismatch")?;
                 ensure!(tus.offset(&url).await? == 11);
             }
+            // Nor is the length that came with it.
+            let deferred = tus.created(tus.creation().header("upload-defer-length", 1)).await?;
+            let chunk = |body, length: usize| {
+                let request = tus.patching(&deferred, 0).header("upload-checksum", hello);
+                send(request.header("upload-length", length).body(body))
+            };
+            chunk("hullo world", 11).await?.expect_problem(460, "chunk_checksum_mismatch")?;
+            ensure!(tus.head(&deferred).await?.header("upload-defer-length") == "1");
+            chunk("hello world", 12).await?.expect(204)?;
+            let answer = tus.head(&deferred).await?;
+            ensure!(answer.header("upload-length") == "12");
+            ensure!(answer.header("upload-offset") == "11");
             Ok(())
         },
     )

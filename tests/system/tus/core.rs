@@ -207,6 +207,9 @@ async fn patch() -> Result<()> {
             ensure!(tus.append(&url, 16, " are").await? == 20);
             ensure!(tus.append(&url, 20, "").await? == 20, "a completed upload may be asked again");
             ensure!(tus.stored(&url, &handler).await? == b"hello world, how are");
+            // Also where nothing was ever sent, and the media has its source all the same.
+            let empty = tus.create(0).await?;
+            ensure!(tus.append(&empty, 0, "").await? == 0);
             Ok(())
         },
     )

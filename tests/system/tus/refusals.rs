@@ -66,7 +66,15 @@ async fn other_methods_and_unknown_extensions() -> Result<()> {
     ] {
         let answer = send(tus.request(method, url)).await?;
         answer.expect_problem(405, "method_not_allowed")?;
+        let allowed =
+            if *url == tus.base { "OPTIONS, POST" } else { "OPTIONS, HEAD, PATCH, DELETE" };
+        assert_eq!(answer.header("allow"), allowed);
     }
+    // An endpoint that is written with a slash at its end is the same.
+    let slashed = format!("{}/", tus.base);
+    send(tus.request(Method::POST, &slashed))
+        .await?
+        .expect_problem(400, "invalid_upload_length")?;
     // Headers of extensions that are not spoken here mean nothing.
     let strange = tus.patching(&url, 0).header("upload-parallel", "7").body("hello");
     send(strange).await?.expect(204)?;
