@@ -7,7 +7,10 @@ use axum::extract::Path;
 use http::{StatusCode, request::Parts};
 use serde::Serialize;
 
-pub(super) use self::{body::CreateMedia, create::create};
+pub(super) use self::{
+    body::CreateMedia,
+    create::{create, creation_id},
+};
 use super::media_id;
 use crate::{
     app::{App, json},

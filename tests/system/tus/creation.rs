@@ -285,3 +285,27 @@ async fn for_a_media_that_waits() -> Result<()> {
     let request = tus.request(Method::POST, &url).header("upload-length", 5);
     send(request).await?.expect_problem(403, "token_invalid")
 }
+
+/// A creation whose answer was lost is sent again: one media, whose newest upload counts.
+#[tokio::test]
+async fn creation_is_idempotent_by_key() -> Result<()> {
+    let (_stack, _handler, tus) = start().await?;
+    let created = || tus.creation().header("idempotency-key", "order-17");
+
+    let first = send(created().header("upload-length", 5)).await?;
+    first.expect(201)?;
+    let again = send(created().header("upload-length", 5)).await?;
+    again.expect(201)?;
+    let media = "reelmill-media-id";
+    ensure!(first.header(media) == again.header(media), "two media");
+    let gone = send(tus.request(Method::HEAD, first.header("location"))).await?;
+    ensure!(gone.status == 410, "the first upload still counts: {}", gone.status);
+
+    let other = send(created().header("upload-length", 6)).await?;
+    other.expect_problem(422, "idempotency_mismatch")?;
+    tus.append(again.header("location"), 0, "hello").await?;
+    let late = send(created().header("upload-length", 5)).await?;
+    late.expect_problem(409, "source_exists")?;
+    ensure!(tus.head(again.header("location")).await?.status == 200, "it took the upload along");
+    Ok(())
+}

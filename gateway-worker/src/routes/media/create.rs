@@ -53,7 +53,11 @@ pub(in crate::routes) async fn create(app: App, caller: Caller, headers: HeaderM
 }
 
 /// A fresh id, or that of everything created with the same idempotency key.
-fn creation_id(app: &App, caller: Caller, headers: &HeaderMap) -> ApiResult<MediaId> {
+pub(in crate::routes) fn creation_id(
+    app: &App,
+    caller: Caller,
+    headers: &HeaderMap,
+) -> ApiResult<MediaId> {
     let Some(key) = headers.get("idempotency-key") else {
         return Ok(MediaId::new(clock::fresh_uuid(app.now())));
     };

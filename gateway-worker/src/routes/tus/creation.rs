@@ -26,7 +26,7 @@ use crate::{
     error::{ApiError, ApiResult},
     hex,
     media_object::{self, Attached, Created},
-    routes::media::CreateMedia,
+    routes::media::{CreateMedia, creation_id},
     size::check_size,
     upload_object::{About, Chunk, Command, Patch, Piece, Purpose, View},
     view::Record,
@@ -44,10 +44,18 @@ struct Wanted {
 
 /// Who asks, and for which media.
 struct Target {
-    /// The media, if it exists.
-    media: Option<MediaId>,
+    media: Owner,
     /// The most that may be uploaded, in bytes.
     max_bytes: u64,
+}
+
+/// The media that an upload is for.
+#[derive(Clone, Copy)]
+enum Owner {
+    /// One that exists.
+    Known(MediaId),
+    /// One that is to be made, unless an earlier request with the same `Idempotency-Key` made it.
+    New(MediaId),
 }
 
 /// Creates an upload.
@@ -159,7 +167,10 @@ async fn target(app: &App, parts: &mut Parts, metadata: &Metadata) -> ApiResult<
             })?;
             of_media(app, id, None).await
         }
-        None => Ok(Target { media: None, max_bytes: app.config().tiers.of(caller.tier()) }),
+        None => Ok(Target {
+            media: Owner::New(creation_id(app, caller, &parts.headers)?),
+            max_bytes: app.config().tiers.of(caller.tier()),
+        }),
     }
 }
 
@@ -174,7 +185,7 @@ async fn of_media(app: &App, id: MediaId, bringer: Option<u8>) -> ApiResult<Targ
             ProblemCode::UploadInProgress,
             "The source is being fetched from its URL.",
         )),
-        _ => Ok(Target { media: Some(id), max_bytes: record.max_bytes }),
+        _ => Ok(Target { media: Owner::Known(id), max_bytes: record.max_bytes }),
     }
 }
 
@@ -194,7 +205,8 @@ async fn start(app: &App, wanted: &Wanted, about: About) -> ApiResult<View> {
 
 /// Creates the upload of a media's source, and the media if there is none.
 async fn for_media(app: &App, wanted: &Wanted, target: &Target, about: About) -> ApiResult<View> {
-    let (media, size) = (owner(app, wanted, target).await?, about.length);
+    let size = about.length;
+    let Owned { media, fresh } = owner(app, wanted, target).await?;
     let outcome = attach(app, wanted.id, media, size).await;
     let outcome = match outcome {
         Ok(attached) => {
@@ -208,7 +220,7 @@ async fn for_media(app: &App, wanted: &Wanted, target: &Target, about: About) ->
         }
         Err(error) => Err(error),
     };
-    settle(app, wanted, target, media, outcome).await
+    settle(app, wanted, Owned { media, fresh }, outcome).await
 }
 
 /// Creates the upload that is made of pieces.
@@ -221,7 +233,7 @@ async fn assemble(
 ) -> ApiResult<View> {
     let length = pieces.iter().fold(0_u64, |sum, piece| sum.saturating_add(piece.size));
     check_size(length, target.max_bytes.min(MAX_OBJECT))?;
-    let media = owner(app, wanted, target).await?;
+    let Owned { media, fresh } = owner(app, wanted, target).await?;
     let outcome = match attach(app, wanted.id, media, Some(length)).await {
         Ok(_) => {
             let purpose = Purpose::Assembly { media, pieces };
@@ -229,23 +241,23 @@ async fn assemble(
         }
         Err(error) => Err(error),
     };
-    settle(app, wanted, target, media, outcome).await
+    settle(app, wanted, Owned { media, fresh }, outcome).await
 }
 
 /// After a failure: a media that was made for the upload goes with it, another one is free again.
 async fn settle(
     app: &App,
     wanted: &Wanted,
-    target: &Target,
-    media: MediaId,
+    owned: Owned,
     outcome: ApiResult<View>,
 ) -> ApiResult<View> {
     if outcome.is_err() {
-        let command = match target.media {
-            None => media_object::Command::Delete,
-            Some(_) => media_object::Command::DetachUpload { upload: wanted.id },
+        let command = if owned.fresh {
+            media_object::Command::Delete
+        } else {
+            media_object::Command::DetachUpload { upload: wanted.id }
         };
-        let _: ApiResult<()> = app.media(media)?.send(&command).await;
+        let _: ApiResult<()> = app.media(owned.media)?.send(&command).await;
     }
     outcome
 }
@@ -259,14 +271,21 @@ async fn attach(
     app.media(media)?.send(&media_object::Command::AttachUpload { upload, size }).await
 }
 
+/// The media of an upload.
+struct Owned {
+    media: MediaId,
+    /// Whether this request made it.
+    fresh: bool,
+}
+
 /// The media that the upload is for; made of the metadata if there is none.
-async fn owner(app: &App, wanted: &Wanted, target: &Target) -> ApiResult<MediaId> {
-    if let Some(media) = target.media {
-        return Ok(media);
-    }
+async fn owner(app: &App, wanted: &Wanted, target: &Target) -> ApiResult<Owned> {
+    let id = match target.media {
+        Owner::Known(media) => return Ok(Owned { media, fresh: false }),
+        Owner::New(id) => id,
+    };
     let details = details(&wanted.metadata, wanted.length, target.max_bytes)?;
     let canonical = serde_json::to_vec(&details).map_err(ApiError::internal)?;
-    let id = MediaId::new(clock::fresh_uuid(app.now()));
     let command = media_object::Command::Create {
         id,
         details,
@@ -275,8 +294,8 @@ async fn owner(app: &App, wanted: &Wanted, target: &Target) -> ApiResult<MediaId
         fingerprint: hex::encode(&Sha256::digest(canonical)),
         carried: None,
     };
-    let Created { .. } = app.media(id)?.send(&command).await?;
-    Ok(id)
+    let Created { fresh, .. } = app.media(id)?.send(&command).await?;
+    Ok(Owned { media: id, fresh })
 }
 
 /// What the metadata says of a new media.
