@@ -1,7 +1,7 @@
 //! Putting pieces together (tus concatenation): part by part from the pieces' objects into the
 //! source, in the background, each part stored before the next one begins.
 
-use std::rc::Rc;
+use std::{rc::Rc, time::Duration};
 
 use reelmill_shared::{
     object_key::ObjectKey,
@@ -9,7 +9,7 @@ use reelmill_shared::{
     upload::intake::{Intake, Part},
 };
 use worker::{
-    Range, ResponseBody, wasm_bindgen_futures::JsFuture, web_sys::StreamPipeOptions,
+    Delay, Range, ResponseBody, wasm_bindgen_futures::JsFuture, web_sys::StreamPipeOptions,
     worker_sys::FixedLengthStream,
 };
 
@@ -25,6 +25,9 @@ use crate::{
     error::{ApiError, ApiResult},
     objects::js,
 };
+
+/// The pause between two parts.
+const BREATH: Duration = Duration::from_millis(1);
 
 impl Inner {
     /// Copies what is not copied yet, and finishes.
@@ -63,6 +66,8 @@ impl Inner {
         let mut run = Run::new(intake);
         while let Some(part) = run.intake.rest() {
             self.hold_media().await?;
+            // Where R2 is in this very process, nothing else would get its turn before the end.
+            Delay::from(BREATH).await;
             run.intake.begun(part);
             let stream = fixed(part.size)?;
             let sent = self.store_part(part, &stream, self.copy(part, pieces, &stream)).await;

@@ -188,3 +188,25 @@ async fn large_pieces_in_parallel() -> Result<()> {
     stack.api().delete(&format!("/api/media/{id}")).await?.expect(204)?;
     nothing_in_r2(&stack).await
 }
+
+/// What ends while its pieces are being put together leaves nothing, however far that has come.
+#[tokio::test]
+async fn ended_while_it_is_put_together() -> Result<()> {
+    let (stack, _handler, tus) = start().await?;
+    let piece = partial(&tus, bytes(20 * MIB)).await?;
+    for _ in 0..3 {
+        // One piece, many times: far from done when its end comes.
+        let joined = join(&tus, &[piece.as_str(); 50]).await?;
+        joined.expect(201)?;
+        let id = joined.header("reelmill-media-id");
+        stack.api().delete(&format!("/api/media/{id}")).await?.expect(204)?;
+        until("the final upload is over", SOON, async || {
+            Ok((tus.head(joined.header("location")).await?.status == 410).then_some(()))
+        })
+        .await?;
+        let alive = tus.head(&piece).await?;
+        ensure!(alive.status == 200, "the piece went with it: {}", alive.status);
+    }
+    tus.delete(&piece).await?.expect(204)?;
+    nothing_in_r2(&stack).await
+}
