@@ -41,6 +41,12 @@ bench *args:
     scripts/build
     target/release/reelmill-bench --output docs/benchmarks.md {{args}}
 
+# The tus route against @tus/server and against a bare Worker; memory of many uploads and of a long one.
+bench-upload *args:
+    scripts/setup test
+    scripts/build
+    target/release/reelmill-bench-uploads --output docs/benchmarks-uploads.md {{args}}
+
 fmt:
     cargo fmt --all
 

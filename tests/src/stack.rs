@@ -33,6 +33,8 @@ pub struct Options {
     pub gateway: Vec<(String, String)>,
     /// Variables of the handler beyond those that every stack needs.
     pub handler: Vec<(String, String)>,
+    /// Variables of wrangler itself, which the gateway does not see.
+    pub wrangler: Vec<(String, String)>,
     /// The base URL of somebody else who plays the handler; then none is started.
     pub stand_in: Option<String>,
 }
@@ -43,13 +45,28 @@ impl Options {
         let data = data.into();
         // Webhooks to this very machine: there is nowhere else to try them from here.
         let gateway = vec![("ALLOW_PRIVATE_WEBHOOKS".to_owned(), "true".to_owned())];
-        Self { data, port: 0, api_key: None, gateway, handler: Vec::new(), stand_in: None }
+        Self {
+            data,
+            port: 0,
+            api_key: None,
+            gateway,
+            handler: Vec::new(),
+            wrangler: Vec::new(),
+            stand_in: None,
+        }
     }
 
     /// With one more variable of the gateway.
     #[must_use]
     pub fn gateway(mut self, name: &str, value: impl ToString) -> Self {
         self.gateway.push((name.to_owned(), value.to_string()));
+        self
+    }
+
+    /// With one more variable of wrangler itself.
+    #[must_use]
+    pub fn wrangler(mut self, name: &str, value: impl ToString) -> Self {
+        self.wrangler.push((name.to_owned(), value.to_string()));
         self
     }
 
@@ -121,6 +138,11 @@ impl Stack {
     /// The gateway's base URL, without a slash at its end.
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.options.port)
+    }
+
+    /// The gateway's port.
+    pub fn port(&self) -> u16 {
+        self.options.port
     }
 
     /// The handler's base URL, without a slash at its end.
@@ -300,7 +322,8 @@ fn start_gateway(options: &Options, secrets: &Secrets, handler_url: &str) -> Res
         .arg("--persist-to")
         .arg(options.data.join("state"))
         .arg("--env-file")
-        .arg(variables);
+        .arg(variables)
+        .envs(options.wrangler.iter().cloned());
     Process::start(command, options.data.join("logs/gateway.log"))
 }
 

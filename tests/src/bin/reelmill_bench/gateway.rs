@@ -1,16 +1,12 @@
 //! The gateway's comparison: a signed segment, and the same object from a plain Worker, in turn.
 
-use std::{
-    path::Path,
-    time::{Duration, Instant},
-};
+use std::{path::Path, time::Instant};
 
 use anyhow::{Context, Result, ensure};
 use e2e::{
-    process::Process,
-    stack::{self, Stack},
+    plain_worker::PlainWorker,
+    stack::Stack,
     stand_in::{Signing, StandIn},
-    wait::until,
 };
 use reelmill_shared::job::OutputRole;
 use reqwest::Client;
@@ -36,9 +32,11 @@ pub(crate) async fn compare(requests: usize) -> Result<Latencies> {
     let signed = publish(&stack, &handler, &bytes).await?;
 
     let data = tempfile::Builder::new().prefix("reelmill-plain-").tempdir()?;
-    let (_plain, base) = start_plain(data.path()).await?;
+    let config =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("src/bin/reelmill_bench/plain/wrangler.toml");
+    let plain = PlainWorker::start(&config, data.path(), &[]).await?;
     let client = Client::new();
-    let unsigned = format!("{base}/segment.m4s");
+    let unsigned = format!("{}/segment.m4s", plain.url);
     let stored = client.put(&unsigned).body(bytes).send().await?;
     ensure!(stored.status().is_success(), "the plain Worker stores nothing: {}", stored.status());
 
@@ -73,26 +71,4 @@ async fn publish(stack: &Stack, handler: &StandIn, bytes: &[u8]) -> Result<Strin
     let playback = api.playback(&id).await?;
     let token = playback["token"].as_str().context("a token")?;
     Ok(format!("{}/play/{token}/hls/v720/000000.m4s", stack.url()))
-}
-
-async fn start_plain(data: &Path) -> Result<(Process, String)> {
-    let port = stack::claim_port(0)?;
-    let config =
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("src/bin/reelmill_bench/plain/wrangler.toml");
-    let mut command = stack::wrangler(data);
-    command
-        .args(["dev", "--local", "--ip", "127.0.0.1", "--inspector-port", "0"])
-        .args(["--show-interactive-dev-session=false", "--port", &port.to_string(), "--config"])
-        .arg(config)
-        .arg("--persist-to")
-        .arg(data.join("state"));
-    let process = Process::start(command, data.join("plain.log"))?;
-    let base = format!("http://127.0.0.1:{port}");
-    let client = Client::new();
-    until("the plain Worker answers", Duration::from_secs(60), async || {
-        Ok(client.get(&base).send().await.is_ok().then_some(()))
-    })
-    .await
-    .with_context(|| process.output())?;
-    Ok((process, base))
 }

@@ -11,9 +11,9 @@ mod report;
 
 use std::{fs, path::PathBuf, process::ExitCode};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use clap::Parser;
-use e2e::{clips, settings};
+use e2e::{benchmark, clips, settings};
 
 /// Compares the whole pipeline with plain FFmpeg, and signed playback with an unsigned JavaScript
 /// Worker. Run scripts/build first.
@@ -76,14 +76,5 @@ async fn bench(arguments: &Arguments) -> Result<()> {
     if !arguments.no_gateway {
         text += &report::gateway(&gateway::compare(arguments.requests).await?);
     }
-    print!("{text}");
-    if let Some(path) = &arguments.output {
-        // What was written by hand below the tables stays: whoever measures anew looks it over.
-        if let Some(reading) = fs::read_to_string(path).ok().as_deref().and_then(report::reading) {
-            text = format!("{text}\n{reading}");
-            eprintln!("look over \"Reading it\" in {}: it was not measured", path.display());
-        }
-        fs::write(path, &text).with_context(|| format!("cannot write {}", path.display()))?;
-    }
-    Ok(())
+    benchmark::publish(text, arguments.output.as_deref())
 }

@@ -1,9 +1,12 @@
 //! The measurements as Markdown.
 
-use std::{fmt::Write, fs, path::Path};
+use std::{fmt::Write, path::Path};
 
 use anyhow::Result;
-use e2e::process::command;
+use e2e::{
+    benchmark::{self, median, quantile, spread},
+    process::command,
+};
 
 use crate::{
     gateway::{self, Latencies},
@@ -16,21 +19,16 @@ type Way = fn(&Round) -> Cost;
 
 /// What was measured where.
 pub(crate) fn heading() -> Result<String> {
-    let processor = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = processor
-        .lines()
-        .find_map(|line| line.strip_prefix("model name")?.split(": ").nth(1))
-        .unwrap_or("an unknown processor");
-    let cores = std::thread::available_parallelism()?;
     let ffmpeg = command("ffmpeg").arg("-version").output()?.stdout;
     let ffmpeg = String::from_utf8_lossy(&ffmpeg);
     let ffmpeg = ffmpeg.split(' ').nth(2).unwrap_or_default();
     Ok(format!(
         "# Benchmarks\n\n\
-         Written by `just bench` on {}, on {cores} cores of {model}, with FFmpeg {ffmpeg} and x264's \
+         Written by `just bench` on {}, on {}, with FFmpeg {ffmpeg} and x264's \
          preset `{PRESET}`. What is compared alternates within one run; a quotient is the median of \
          the rounds' own quotients, with the least and the greatest of them behind it.\n",
         jiff::Timestamp::now().strftime("%Y-%m-%d"),
+        benchmark::machine()?,
     ))
 }
 
@@ -104,39 +102,4 @@ pub(crate) fn gateway(latencies: &Latencies) -> String {
         row("plain Worker, unsigned (JavaScript)", &latencies.plain),
         quantile(&latencies.gateway, 0.5) / quantile(&latencies.plain, 0.5),
     )
-}
-
-/// What people wrote below the tables of an earlier report, its heading included.
-pub(crate) fn reading(report: &str) -> Option<&str> {
-    report.find("\n## Reading it\n").map(|at| &report[at + 1..])
-}
-
-fn spread(values: &[f64]) -> String {
-    let (least, greatest) = (quantile(values, 0.0), quantile(values, 1.0));
-    format!("**{:.2}** ({least:.2}–{greatest:.2})", median(values))
-}
-
-fn median(values: &[f64]) -> f64 {
-    quantile(values, 0.5)
-}
-
-/// The value below which a share of all values lies; of an even number the mean of the middle two.
-fn quantile(values: &[f64], share: f64) -> f64 {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    let place = share * (sorted.len() - 1) as f64;
-    let (low, high) = (sorted[place.floor() as usize], sorted[place.ceil() as usize]);
-    low + (high - low) * place.fract()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_was_written_by_hand_is_found() {
-        let report = "# Benchmarks\n\n| a |\n\n## Reading it\n\n- It is so.\n";
-        assert_eq!(reading(report), Some("## Reading it\n\n- It is so.\n"));
-        assert_eq!(reading("# Benchmarks\n"), None);
-    }
 }
