@@ -18,7 +18,10 @@ use reelmill_shared::{
     id::{MediaId, UploadId},
     problem::ProblemCode,
 };
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{DeserializeOwned, Error as _},
+};
 use url::Url;
 use web_sys::{ReadableStream, ReadableStreamDefaultReader};
 use worker::{
@@ -161,7 +164,7 @@ impl App {
     pub async fn json<T: DeserializeOwned>(&self) -> ApiResult<T> {
         let bytes = self.bytes(MAX_JSON).await?;
         let text = if bytes.is_empty() { b"{}".as_slice() } else { &bytes };
-        serde_json::from_slice(text).map_err(|error| {
+        serde_json::from_slice(text).map(|Object(value)| value).map_err(|error| {
             ApiError::invalid(format!("The body is not what it should be: {error}."))
         })
     }
@@ -172,6 +175,22 @@ impl<S: Sync> FromRequestParts<S> for App {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> ApiResult<Self> {
         parts.extensions.get().cloned().ok_or_else(|| ApiError::internal("a request without App"))
+    }
+}
+
+/// Reads a JSON object; what is derived would take an array of the fields as well.
+pub fn object<'de, D: Deserializer<'de>, T: DeserializeOwned>(from: D) -> Result<T, D::Error> {
+    let fields = serde_json::Map::deserialize(from)?;
+    serde_json::from_value(fields.into()).map_err(D::Error::custom)
+}
+
+/// What is read from a JSON [`object`].
+#[derive(Debug)]
+pub struct Object<T>(pub T);
+
+impl<'de, T: DeserializeOwned> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        object(from).map(Self)
     }
 }
 
@@ -199,4 +218,19 @@ pub fn raw(response: web_sys::Response) -> Response {
     let mut carrier = Response::new(Body::empty());
     carrier.extensions_mut().insert(RawResponse(SendWrapper::new(response)));
     carrier
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use reelmill_shared::job::Pipeline;
+
+    #[test]
+    fn an_object_is_an_object_and_nothing_behind_it() {
+        let read = |text| serde_json::from_str::<Object<Pipeline>>(text);
+        assert!(read(r#"{"segmentFormat": "ts"}"#).is_ok());
+        for wrong in ["[]", r#"["ts"]"#, r#"{} {}"#, "null", r#"{"segmentFormat": "x"}"#] {
+            assert!(read(wrong).is_err(), "{wrong} was taken");
+        }
+    }
 }

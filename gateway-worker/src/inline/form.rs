@@ -9,7 +9,10 @@ use multer::{Constraints, Error, Field, Multipart, SizeLimit};
 use reelmill_shared::{job::Pipeline, problem::ProblemCode};
 use serde::de::DeserializeOwned;
 
-use crate::error::{ApiError, ApiResult};
+use crate::{
+    app::Object,
+    error::{ApiError, ApiResult},
+};
 
 /// The name of the part that is the source.
 const FILE: &str = "file";
@@ -132,7 +135,9 @@ impl FieldError {
 fn json<T: DeserializeOwned + Default>(name: &str, text: Option<String>) -> ApiResult<T> {
     // A control of a form that was left empty says nothing.
     let Some(text) = text.filter(|text| !text.trim().is_empty()) else { return Ok(T::default()) };
-    serde_json::from_str(&text).map_err(|error| invalid_field(name, &error.to_string()))
+    serde_json::from_str(&text)
+        .map(|Object(value)| value)
+        .map_err(|error| invalid_field(name, &error.to_string()))
 }
 
 fn invalid_field(name: &str, what: &str) -> ApiError {

@@ -70,7 +70,15 @@ impl Inner {
             Delay::from(BREATH).await;
             run.intake.begun(part);
             let stream = fixed(part.size)?;
-            let sent = self.store_part(part, &stream, self.copy(part, pieces, &stream)).await;
+            let copy = async {
+                let copied = self.copy(part, pieces, &stream).await;
+                if copied.is_err() {
+                    // R2 would wait for the part's bytes for ever.
+                    let _ = JsFuture::from(stream.writable().abort()).await;
+                }
+                copied
+            };
+            let sent = self.store_part(part, &stream, copy).await;
             self.record_sent(&mut run, sent)?;
         }
         Ok(())

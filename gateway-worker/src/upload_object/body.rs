@@ -2,6 +2,7 @@
 //! else happens meanwhile.
 
 use std::{
+    cell::Cell,
     future::{Future, poll_fn},
     pin::Pin,
     task::{Context, Poll},
@@ -17,6 +18,7 @@ use worker::{
     wasm_bindgen_futures::JsFuture,
 };
 
+use super::memory::free;
 use crate::{
     error::{ApiError, ApiResult},
     objects::js,
@@ -24,15 +26,26 @@ use crate::{
 
 /// How much is read at a time, in bytes.
 const BUFFER: u32 = 256 * 1024;
+/// The same where many bodies are read at once, so that their buffers are no burden.
+const SMALL_BUFFER: u32 = 32 * 1024;
+/// The most that all buffers of an isolate take, apart from small ones, in bytes.
+const MOST_BUFFERS: u32 = 8 << 20;
 /// How much of a body that is refused is read all the same, in bytes: a client that is still
 /// sending when the connection closes does not see the answer.
 const DRAINED: u64 = 64 << 20;
+
+thread_local! {
+    /// What all bodies' buffers take, in bytes.
+    static BUFFERS: Cell<u32> = const { Cell::new(0) };
+}
 
 /// A body that is being read.
 pub(super) struct Body {
     reader: ReadableStreamByobReader,
     /// Its memory is taken away by a read and comes back with the bytes.
     buffer: Option<Uint8Array>,
+    /// The buffer's size in bytes.
+    size: u32,
     pending: Option<JsFuture>,
 }
 
@@ -46,8 +59,9 @@ impl Body {
         let mode = ReadableStreamGetReaderOptions::new();
         mode.set_mode(ReadableStreamReaderMode::Byob);
         let reader = stream.get_reader_with_options(&mode).unchecked_into();
-        let buffer = Some(Uint8Array::new_with_length(BUFFER));
-        Self { reader, buffer, pending: None }
+        let size = if has_room(0) { BUFFER } else { SMALL_BUFFER };
+        BUFFERS.set(BUFFERS.get() + size);
+        Self { reader, buffer: Some(Uint8Array::new_with_length(size)), size, pending: None }
     }
 
     /// Asks for at most `most` bytes, unless a read is under way.
@@ -76,7 +90,14 @@ impl Body {
 
     /// Makes the buffer free for the next read.
     pub(super) fn give_back(&mut self, bytes: &Uint8Array) {
-        self.buffer = Some(Uint8Array::new(&bytes.buffer()));
+        if self.size < BUFFER && has_room(self.size) {
+            free(bytes);
+            BUFFERS.set(BUFFERS.get() - self.size + BUFFER);
+            self.size = BUFFER;
+            self.buffer = Some(Uint8Array::new_with_length(BUFFER));
+        } else {
+            self.buffer = Some(Uint8Array::new(&bytes.buffer()));
+        }
     }
 
     /// Reads and forgets the rest, or much of it.
@@ -96,6 +117,20 @@ impl Body {
         // The sender may have gone away already.
         let _ = self.reader.cancel();
     }
+}
+
+impl Drop for Body {
+    fn drop(&mut self) {
+        BUFFERS.set(BUFFERS.get() - self.size);
+        if let Some(buffer) = &self.buffer {
+            free(buffer);
+        }
+    }
+}
+
+/// Whether there is room for a large buffer in place of one of `size` bytes.
+fn has_room(size: u32) -> bool {
+    BUFFERS.get() - size + BUFFER <= MOST_BUFFERS
 }
 
 /// Reads and forgets a body that nobody wants, or much of it.

@@ -5,8 +5,10 @@ use std::{cell::Cell, collections::VecDeque};
 
 use worker::js_sys::Uint8Array;
 
-/// The most that all uploads of this isolate hold, in bytes. An isolate has 128 MB.
-const BUDGET: u64 = 48 << 20;
+/// What all uploads of this isolate may hold, in bytes. An isolate has 128 MB for everything, and
+/// however little there is left each upload holds its share before it begins to write in small
+/// pieces: twice as much at worst.
+const BUDGET: u64 = 32 << 20;
 /// The size of a buffer where there is room, and so the longest row of the spool, in bytes.
 const CHUNK: u32 = 512 * 1024;
 /// The size of a buffer where there is none: so that everybody gets on.
@@ -14,14 +16,21 @@ const SMALL_CHUNK: u32 = 64 * 1024;
 
 thread_local! {
     static HELD: Cell<u64> = const { Cell::new(0) };
+    /// How many there are.
+    static SHARERS: Cell<u64> = const { Cell::new(0) };
 }
 
 fn has_room() -> bool {
     HELD.get() + u64::from(CHUNK) <= BUDGET
 }
 
+/// Gives a buffer's memory back at once. The collector comes too late: to it a buffer is small.
+pub(super) fn free(buffer: &Uint8Array) {
+    // Only fails for one that was given away before.
+    let _ = buffer.buffer().transfer_with_length(0);
+}
+
 /// One upload's received bytes, in order.
-#[derive(Default)]
 pub(super) struct Memory {
     full: VecDeque<Uint8Array>,
     /// The buffer that is being filled, and how far it is.
@@ -30,10 +39,18 @@ pub(super) struct Memory {
     held: u64,
 }
 
+impl Default for Memory {
+    fn default() -> Self {
+        SHARERS.set(SHARERS.get() + 1);
+        Self { full: VecDeque::new(), filling: None, held: 0 }
+    }
+}
+
 impl Memory {
     /// Whether what is held should be stored before more is taken.
     pub(super) fn is_pressed(&self) -> bool {
-        self.held >= u64::from(SMALL_CHUNK) && !has_room()
+        let share = (BUDGET / SHARERS.get().max(1)).max(u64::from(SMALL_CHUNK));
+        self.held >= share && !has_room()
     }
 
     /// Appends a copy of `bytes`. `expected` is how many there may be in all until the next
@@ -79,7 +96,7 @@ impl Memory {
         self.full.iter().take_while(|buffer| wanted(buffer)).cloned().collect()
     }
 
-    /// Drops the first `bytes` bytes, which end in a buffer's end.
+    /// Drops the first `bytes` bytes, which end in a buffer's end, and which nobody reads any more.
     pub(super) fn drop_first(&mut self, bytes: u64) {
         let mut left = bytes;
         while left > 0
@@ -88,6 +105,7 @@ impl Memory {
             left = left.saturating_sub(u64::from(buffer.length()));
             // A sealed buffer is a view of a larger one.
             self.release(u64::from(buffer.buffer().byte_length()));
+            free(&buffer);
         }
     }
 
@@ -106,5 +124,6 @@ impl Memory {
 impl Drop for Memory {
     fn drop(&mut self) {
         self.release(self.held);
+        SHARERS.set(SHARERS.get() - 1);
     }
 }

@@ -207,6 +207,15 @@ async fn ended_while_it_is_put_together() -> Result<()> {
         let alive = tus.head(&piece).await?;
         ensure!(alive.status == 200, "the piece went with it: {}", alive.status);
     }
+    // Without its piece a final upload ends too, and its media waits for another one.
+    let joined = join(&tus, &[piece.as_str(); 50]).await?;
+    joined.expect(201)?;
     tus.delete(&piece).await?.expect(204)?;
+    until("the final upload is over", SOON, async || {
+        Ok((tus.head(joined.header("location")).await?.status == 410).then_some(()))
+    })
+    .await?;
+    let id = joined.header("reelmill-media-id");
+    stack.api().delete(&format!("/api/media/{id}")).await?.expect(204)?;
     nothing_in_r2(&stack).await
 }

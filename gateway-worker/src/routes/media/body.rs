@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::{
-    app::MAX_JSON,
+    app::{MAX_JSON, object},
     error::{ApiError, ApiResult},
     inline::form::Form,
     size::check_size,
@@ -31,7 +31,7 @@ pub(in crate::routes) struct CreateMedia<S = ()> {
     content_type: Option<String>,
     #[serde(default = "Option::default")]
     source: Option<S>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "object")]
     pipeline: Pipeline,
     #[serde(default)]
     metadata: Map<String, Value>,
@@ -127,6 +127,9 @@ pub(super) fn read(bytes: &[u8]) -> ApiResult<(CreateMedia, Option<Origin<'_>>)>
                 format!("Beside `source.data` the body may have at most {MAX_JSON} bytes."),
             ));
         }
+    }
+    if !bytes.trim_ascii_start().starts_with(b"{") {
+        return Err(ApiError::invalid("The body is not a JSON object."));
     }
     let body: CreateMedia<CreateSource<'_>> = serde_json::from_slice(bytes).map_err(malformed)?;
     let CreateMedia { filename, size, content_type, source, pipeline, metadata } = body;
