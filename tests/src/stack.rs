@@ -235,12 +235,24 @@ impl Stack {
 /// What the handler prints once it listens.
 const LISTENING: &str = "listening on http://127.0.0.1:";
 
+/// Where free ports are looked for: below those that the kernel gives to connections (32768 and up by
+/// default), any of which could take a port between our finding it free and wrangler's taking it.
+const PORTS: std::ops::Range<u16> = 20_000..32_000;
+
 /// The port to use: `wanted`, if it is free, or a free one for 0.
 pub fn claim_port(wanted: u16) -> Result<u16> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, wanted)).with_context(|| {
-        format!("port {wanted} is taken; choose another with REELMILL_PORT=<port>")
-    })?;
-    Ok(listener.local_addr()?.port())
+    let free = |port: u16| TcpListener::bind((Ipv4Addr::LOCALHOST, port));
+    if wanted != 0 {
+        free(wanted).with_context(|| {
+            format!("port {wanted} is taken; choose another with REELMILL_PORT=<port>")
+        })?;
+        return Ok(wanted);
+    }
+    let random = settings::random()?;
+    // Systems that start at the same time begin to look at different places.
+    let first = u16::from_le_bytes([random[0], random[1]]) % (PORTS.end - PORTS.start);
+    let mut ports = (PORTS.start + first..PORTS.end).chain(PORTS.start..PORTS.start + first);
+    ports.find(|port| free(*port).is_ok()).context("no port is free")
 }
 
 /// Keeps a second system from a directory in use: both would write to one database, and the first

@@ -7,7 +7,7 @@ use e2e::{
 };
 use jiff::{SignedDuration, Timestamp};
 use reelmill_shared::job::{Failure, FailureCode, OutputRole};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{SOON, publish, with_stand_in};
 
@@ -62,7 +62,7 @@ async fn only_signed_reports_of_the_running_attempt_count() -> Result<()> {
 
     // The true report counts; its repetition changes nothing and is no error.
     publish(&stack, &job).await?;
-    let ready = api.media(&id).await?;
+    let ready = as_it_is(api.media(&id).await?);
     assert_eq!(ready["status"], "ready");
     let report =
         job.completed(&[(OutputRole::Hls, "hls/main.m3u8"), (OutputRole::Poster, "poster.jpg")]);
@@ -74,8 +74,14 @@ async fn only_signed_reports_of_the_running_attempt_count() -> Result<()> {
         .await?
         .expect_problem(409, "stale_attempt")?;
     job.put("hls/v360/000009.m4s", "late").await?.expect_problem(409, "stale_attempt")?;
-    assert_eq!(api.media(&id).await?, ready, "nothing changed");
+    assert_eq!(as_it_is(api.media(&id).await?), ready, "nothing changed");
     Ok(())
+}
+
+/// A media without the URL whose token is minted anew for every answer.
+fn as_it_is(mut media: Value) -> Value {
+    media["events"].take();
+    media
 }
 
 #[tokio::test]

@@ -89,7 +89,8 @@ impl Inner {
     /// Ends the attached upload: nobody waits for it.
     pub(super) fn drop_upload(&self, now: Timestamp) -> ApiResult<()> {
         if let Some(upload) = self.store.attached()? {
-            self.store.detach()?;
+            // With its lock: a retry's upload may come at once.
+            self.detach_upload(upload)?;
             self.store.enqueue(&Task::AbortUpload { upload }, now)?;
         }
         Ok(())
