@@ -8,7 +8,7 @@ use worker::js_sys::Uint8Array;
 /// What all uploads of this isolate may hold, in bytes. An isolate has 128 MB for everything, and
 /// however little there is left each upload holds its share before it begins to write in small
 /// pieces: twice as much at worst.
-const BUDGET: u64 = 32 << 20;
+const BUDGET: u64 = 24 << 20;
 /// The size of a buffer where there is room, and so the longest row of the spool, in bytes.
 const CHUNK: u32 = 512 * 1024;
 /// The size of a buffer where there is none: so that everybody gets on.
