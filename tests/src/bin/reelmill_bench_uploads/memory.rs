@@ -10,9 +10,16 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use e2e::{stack::Stack, stand_in::StandIn};
+use e2e::{
+    process::{Process, command},
+    settings,
+    stack::Stack,
+    stand_in::StandIn,
+    wait::until,
+};
 use futures_util::{StreamExt, future::try_join_all};
 use reqwest::Client;
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::{
@@ -24,27 +31,26 @@ use crate::{
 const MIB: u64 = 1 << 20;
 /// Between two looks.
 const INTERVAL: Duration = Duration::from_millis(20);
+/// How long workerd's inspector may take to answer.
+const INSPECTOR: Duration = Duration::from_secs(20);
 
-/// Resident set sizes in bytes.
+/// Memory in bytes.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Memory {
-    /// Just before.
+    /// Resident set of the process just before.
     pub(crate) before: u64,
-    /// The most in the first half of the time.
+    /// The most of it in the first half of the time.
     pub(crate) first_half: u64,
-    /// The most in the second half.
+    /// The most of it in the second half.
     pub(crate) second_half: u64,
+    /// The most that the gateway's isolate had in JavaScript's heap, garbage included.
+    pub(crate) heap: u64,
+    /// The most that it had in buffers, its WebAssembly memory included.
+    pub(crate) buffers: u64,
     /// Bytes uploaded.
     pub(crate) bytes: u64,
     /// Seconds.
     pub(crate) taken: f64,
-}
-
-impl Memory {
-    /// How much more it was than before, at most.
-    pub(crate) fn growth(&self) -> u64 {
-        self.first_half.max(self.second_half).saturating_sub(self.before)
-    }
 }
 
 /// A gateway whose memory is watched.
@@ -71,8 +77,37 @@ impl Watched {
         Ok(watched)
     }
 
-    /// Uploads all sources at once, each in one request, and checks what is stored of them.
-    pub(crate) async fn all(&self, sources: &[Source]) -> Result<Memory> {
+    /// Creates uploads, then sends the bytes of all of them at once, each in one request, and checks
+    /// what is stored. Returns the memory of both steps.
+    pub(crate) async fn all(&self, sources: &[Source]) -> Result<[Memory; 2]> {
+        let created = sources.iter().map(|source| self.server.create(&self.client, *source));
+        let (uploads, created) = self.watch(0, try_join_all(created)).await?;
+        let sent = uploads.iter().zip(sources);
+        let sent = sent.map(|(upload, source)| upload.send(&self.client, *source, u64::MAX, None));
+        let bytes = sources.iter().map(|source| source.size).sum();
+        let (_, sent) = self.watch(bytes, try_join_all(sent)).await?;
+        for (source, upload) in sources.iter().zip(uploads) {
+            self.check(*source, &upload.media.context("no media")?).await?;
+        }
+        Ok([created, sent])
+    }
+
+    /// Watches the memory while something is done that takes in so many bytes.
+    async fn watch<T>(
+        &self,
+        bytes: u64,
+        work: impl Future<Output = Result<T>>,
+    ) -> Result<(T, Memory)> {
+        let mut node = command(settings::root().join("gateway-worker/node_modules/.bin/node"));
+        node.arg(settings::root().join("tests/uploads/heap.mjs")).arg(&self.workerd.inspector);
+        let isolate = Process::start(node, self.stack.data().join("logs/heap.log"))?;
+        let health = format!("{}/health", self.stack.url());
+        until("the isolate tells its memory", INSPECTOR, async || {
+            // An idle isolate answers to nobody.
+            self.client.get(&health).send().await?;
+            Ok(isolate.output().contains('\n').then_some(()))
+        })
+        .await?;
         let before = self.workerd.resident()?;
         let done = Arc::new(AtomicBool::new(false));
         let watching = {
@@ -80,24 +115,26 @@ impl Watched {
             thread::spawn(move || watch(&workerd, &done))
         };
         let start = Instant::now();
-        let uploads =
-            sources.iter().map(|source| self.server.upload(&self.client, *source, u64::MAX, None));
-        let uploaded = try_join_all(uploads).await;
+        let outcome = work.await;
         let taken = start.elapsed().as_secs_f64();
         done.store(true, Ordering::Relaxed);
         let samples = watching.join().expect("watching does not panic")?;
-        for (source, uploaded) in sources.iter().zip(uploaded?) {
-            self.check(*source, &uploaded.media.context("no media")?).await?;
-        }
         let most = |samples: &[u64]| samples.iter().copied().max().unwrap_or(before);
         let (first, second) = samples.split_at(samples.len() / 2);
-        Ok(Memory {
+        let lines = isolate.output();
+        let lines: Vec<Value> =
+            lines.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+        let peak = |what| lines.iter().filter_map(|line| line[what].as_u64()).max();
+        let memory = Memory {
             before,
             first_half: most(first),
             second_half: most(second),
-            bytes: sources.iter().map(|source| source.size).sum(),
+            heap: peak("heap").context("no heap")?,
+            buffers: peak("buffers").context("no buffers")?,
+            bytes,
             taken,
-        })
+        };
+        Ok((outcome?, memory))
     }
 
     /// What the handler reads is what was sent. The media is deleted.

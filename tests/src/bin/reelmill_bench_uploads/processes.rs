@@ -3,7 +3,11 @@
 
 use std::{collections::HashSet, fs, path::Path, time::Duration};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+
+/// What workerd calls the isolate of `gateway-worker/wrangler.toml`.
+const ISOLATE: &str = "core:user:reelmill";
 
 /// The gateway's own workerd.
 #[derive(Debug, Clone)]
@@ -12,6 +16,8 @@ pub(crate) struct Workerd {
     pub(crate) pid: u32,
     /// Where it listens, past wrangler's proxy.
     pub(crate) url: String,
+    /// The inspector of the gateway's isolate (a WebSocket).
+    pub(crate) inspector: String,
 }
 
 impl Workerd {
@@ -23,15 +29,24 @@ impl Workerd {
             if ports.contains(&port) {
                 continue;
             }
+            let (mut own, mut inspector) = (None, None);
             for port in ports {
                 let url = format!("http://127.0.0.1:{port}");
-                let answer = client.get(format!("{url}/health")).send().await;
-                if answer.is_ok_and(|answer| answer.status().is_success()) {
-                    return Ok(Self { pid, url });
+                let get = async |path| client.get(format!("{url}{path}")).send().await.ok();
+                if get("/health").await.is_some_and(|answer| answer.status().is_success()) {
+                    own = Some(url);
+                } else if let Some(answer) = get("/json").await
+                    && let Ok(targets) = answer.json::<Value>().await
+                    && targets[0]["id"] == ISOLATE
+                {
+                    inspector = targets[0]["webSocketDebuggerUrl"].as_str().map(str::to_owned);
                 }
             }
+            if let (Some(url), Some(inspector)) = (own, inspector) {
+                return Ok(Self { pid, url, inspector });
+            }
         }
-        anyhow::bail!("no workerd of the gateway's answers beside the proxy")
+        bail!("no workerd of the gateway's answers beside the proxy")
     }
 
     /// Its resident set in bytes.

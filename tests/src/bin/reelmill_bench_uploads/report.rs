@@ -75,21 +75,28 @@ pub(crate) fn throughput(simulator: Simulator, table: &[(Manner, u64, Vec<Round>
 
 /// The table of memory.
 pub(crate) fn memory(memories: &[(String, Memory)]) -> String {
-    let mut text = "\n## Memory of the gateway's workerd process (resident set, R2's and the \
-                    databases' simulators included)\n\n\
-                    | MiB | before | most in the first half | most in the second half | growth | \
-                    MiB/s |\n|---|---|---|---|---|---|\n"
+    let mut text = "\n## Memory\n\n\
+                    The isolate is what has 128 MB on Cloudflare. Resident is the whole process of \
+                    workerd: beside the isolate also the simulators of R2, D1 and Durable Objects, \
+                    each with an SQLite database of its own.\n\n\
+                    | most, in MiB | isolate: buffers and wasm | isolate: JavaScript heap | resident \
+                    before | resident, first half | resident, second half | MiB/s |\n\
+                    |---|---|---|---|---|---|---|\n"
         .to_owned();
     for (what, memory) in memories {
         let mib = |bytes: u64| bytes as f64 / MIB;
+        let speed = match memory.bytes {
+            0 => "–".to_owned(),
+            bytes => format!("{:.0}", mib(bytes) / memory.taken),
+        };
         writeln!(
             text,
-            "| {what} | {:.0} | {:.0} | {:.0} | {:.0} | {:.0} |",
+            "| {what} | {:.0} | {:.0} | {:.0} | {:.0} | {:.0} | {speed} |",
+            mib(memory.buffers),
+            mib(memory.heap),
             mib(memory.before),
             mib(memory.first_half),
             mib(memory.second_half),
-            mib(memory.growth()),
-            mib(memory.bytes) / memory.taken,
         )
         .expect("a String takes everything");
     }

@@ -32,6 +32,13 @@ impl Server {
         chunk: u64,
         pace: Option<u64>,
     ) -> Result<Uploaded> {
+        let uploaded = self.create(client, source).await?;
+        uploaded.send(client, source, chunk, pace).await?;
+        Ok(uploaded)
+    }
+
+    /// Creates an upload that has no bytes yet.
+    pub(crate) async fn create(&self, client: &Client, source: Source) -> Result<Uploaded> {
         let mut create = client
             .post(&self.url)
             .header("tus-resumable", "1.0.0")
@@ -42,11 +49,23 @@ impl Server {
         let created = expect(create.send().await?, StatusCode::CREATED).await?;
         let header = |name| created.headers().get(name)?.to_str().ok().map(str::to_owned);
         let url = header("location").context("no Location")?;
-        let media = header("reelmill-media-id");
+        Ok(Uploaded { url, media: header("reelmill-media-id") })
+    }
+}
+
+impl Uploaded {
+    /// Sends all bytes.
+    pub(crate) async fn send(
+        &self,
+        client: &Client,
+        source: Source,
+        chunk: u64,
+        pace: Option<u64>,
+    ) -> Result<()> {
         let mut at = 0;
         while at < source.size {
             let patch = client
-                .patch(&url)
+                .patch(&self.url)
                 .header("tus-resumable", "1.0.0")
                 .header("content-type", "application/offset+octet-stream")
                 .header("upload-offset", at)
@@ -55,7 +74,7 @@ impl Server {
             expect(patch.send().await?, StatusCode::NO_CONTENT).await?;
             at = source.size.min(at.saturating_add(chunk));
         }
-        Ok(Uploaded { url, media })
+        Ok(())
     }
 }
 
