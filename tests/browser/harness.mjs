@@ -52,8 +52,13 @@ export async function open(t, { signedIn = true, prepare = () => {} } = {}) {
   return { context, page, errors };
 }
 
-/** No serious or critical accessibility violation. */
+/** No serious or critical accessibility violation, once what fades in has done so. */
 export async function noViolations(page) {
+  await page.waitForFunction(() =>
+    document.getAnimations().every(
+      ({ effect, playState }) => playState !== 'running' || effect.getComputedTiming().endTime === Infinity,
+    ),
+  );
   const { violations } = await new AxeBuilder({ page }).analyze();
   const serious = violations
     .filter(({ impact }) => impact === 'serious' || impact === 'critical')

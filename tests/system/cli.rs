@@ -2,13 +2,14 @@
 
 use std::{path::Path, process::Stdio};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use e2e::{
     api::Answer,
     clips,
     gate::Gate,
     process, settings,
     stack::{Stack, claim_port},
+    stand_in::Signing,
 };
 use nix::{
     sys::signal::{Signal, kill},
@@ -16,9 +17,12 @@ use nix::{
 };
 use reqwest::Method;
 use serde_json::Value;
-use tokio::process::{Child, Command};
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    process::{Child, Command},
+};
 
-use crate::{ENCODE, with_stand_in};
+use crate::{ENCODE, SOON, publish, with_stand_in};
 
 const MIB: u64 = 1024 * 1024;
 
@@ -175,7 +179,7 @@ async fn uploads_waits_shows_plays_and_deletes() -> Result<()> {
     let playlist = stack.api().get(hls.context("an hls line")?.trim()).await?;
     playlist.expect(200)?;
     assert!(playlist.text().starts_with("#EXTM3U"));
-    for word in ["uploading", "100%", "waiting for the handler", "encoding"] {
+    for word in ["uploading", "100%", "waiting for the handler"] {
         assert!(run.err.contains(word), "{word}? {}", run.err);
     }
 
@@ -196,6 +200,35 @@ async fn uploads_waits_shows_plays_and_deletes() -> Result<()> {
     assert!(cli.run(&["delete", id]).await?.expect(0)?.out.contains("deleted"));
     let gone = cli.run(&["get", id]).await?.expect(4)?;
     assert!(gone.error()?.contains("media_"), "{}", gone.err);
+    Ok(())
+}
+
+#[tokio::test]
+async fn while_it_waits_it_shows_what_the_handler_says() -> Result<()> {
+    let (stack, handler) = with_stand_in(|options| options).await?;
+    let cli = Cli::new(&stack)?;
+    let mut running = cli.start(&["upload", "--wait", text(&clips::video(640, 360, 6)?)?])?;
+    let mut lines = BufReader::new(running.stderr.take().context("its errors")?).lines();
+    let mut said = async |what: &'static str| -> Result<()> {
+        let search = async {
+            while let Some(line) = lines.next_line().await? {
+                if line.ends_with(what) {
+                    return Ok(());
+                }
+            }
+            bail!("it ended without a word of {what}")
+        };
+        tokio::time::timeout(SOON, search).await.with_context(|| format!("no word of {what}"))?
+    };
+    let job = handler.job(1).await?;
+    let signing = Signing::now(&stack.secrets.webhook_secret);
+    // From here on it follows the media.
+    said("transcoding").await?;
+    job.send_progress(&job.progress(42.0, false), &signing).await?.expect(200)?;
+    said("encoding 40%").await?;
+    publish(&stack, &job).await?;
+    let run = ended(running).await?.expect(0)?;
+    assert!(run.out.contains(run.id()?), "{}", run.out);
     Ok(())
 }
 
