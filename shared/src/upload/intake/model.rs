@@ -36,6 +36,17 @@ pub(super) struct Request {
     /// After how many pieces memory is short, over and over.
     pub(super) pressed: Option<u8>,
     pub(super) length: Option<u64>,
+    /// What others ask for while the body comes in: after how many turns, and what.
+    pub(super) meanwhile: BTreeMap<usize, Meanwhile>,
+}
+
+/// What another client asks for while a request is under way.
+#[derive(Debug, Clone)]
+pub(super) enum Meanwhile {
+    /// To append at this offset, too.
+    Patch { offset: u64, body: Vec<u8> },
+    /// The offset, which ends the request that is under way.
+    Head,
 }
 
 /// R2, as strict as it is: parts of one size but the last, of the entity tags it gave last.
@@ -90,6 +101,8 @@ pub(super) struct Upload {
     pub(super) limit: u64,
     /// How many more steps it lives.
     pub(super) fuse: Option<u32>,
+    /// Whether a request is under way: lost in a crash, like all that is in memory.
+    pub(super) locked: bool,
 }
 
 /// One request's memory.
@@ -115,7 +128,18 @@ impl Upload {
         }
     }
 
+    /// One request after the other, whoever asks: the lock is all that keeps them apart.
     pub(super) fn patch(&mut self, request: &Request) -> Result<Answer, Crash> {
+        if self.locked {
+            return Ok(Answer::Refused(ProblemCode::UploadLocked));
+        }
+        self.locked = true;
+        let answer = self.append(request);
+        self.locked = false;
+        answer
+    }
+
+    fn append(&mut self, request: &Request) -> Result<Answer, Crash> {
         let mut intake = Intake::new(PART, self.durable.length, self.limit, self.durable.position);
         if let Some(length) = request.length
             && let Err(refused) = intake.set_length(length)
@@ -167,6 +191,11 @@ impl Upload {
         let (mut at, mut turns) = (0, 0_usize);
         loop {
             turns += 1;
+            match request.meanwhile.get(&turns) {
+                Some(Meanwhile::Head) => return Ok(Err(ProblemCode::UploadInterrupted)),
+                Some(Meanwhile::Patch { offset, body }) => self.intrude(*offset, body)?,
+                None => {}
+            }
             let piece = usize::from(request.pieces[turns % request.pieces.len()]);
             let pressed = request.pressed.is_some_and(|every| turns % usize::from(every) == 0);
             let room = match run.intake.next() {
@@ -203,6 +232,25 @@ impl Upload {
             run.intake.took(taken as u64);
             at += taken;
         }
+    }
+
+    /// Another client sends the same upload something: it is refused, and nothing changes.
+    fn intrude(&mut self, offset: u64, body: &[u8]) -> Result<(), Crash> {
+        let intruder = Request {
+            offset,
+            body: body.to_owned(),
+            pieces: vec![5],
+            announced: true,
+            cut: None,
+            checksum: None,
+            pressed: None,
+            length: self.durable.length,
+            meanwhile: BTreeMap::new(),
+        };
+        let before = self.durable.position;
+        assert_eq!(self.patch(&intruder)?, Answer::Refused(ProblemCode::UploadLocked));
+        assert_eq!(self.durable.position, before);
+        Ok(())
     }
 
     fn bytes_of(&self, part: Part, memory: &[u8]) -> Vec<u8> {

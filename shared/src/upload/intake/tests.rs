@@ -1,9 +1,11 @@
 //! Any sizes, any order, any crash: what arrives is what was sent.
 
+use std::collections::BTreeMap;
+
 use proptest::prelude::*;
 
 use super::{
-    model::{Answer, Crash, PART, Request, Upload},
+    model::{Answer, Crash, Meanwhile, PART, Request, Upload},
     *,
 };
 
@@ -33,6 +35,8 @@ struct Act {
     fuse: Option<u32>,
     /// Whether the client sends more than there is.
     beyond: bool,
+    /// What others do meanwhile: after how many turns, and whether they send, or ask for the offset.
+    meanwhile: Vec<(usize, bool)>,
 }
 
 fn act() -> impl Strategy<Value = Act> {
@@ -46,19 +50,39 @@ fn act() -> impl Strategy<Value = Act> {
         proptest::option::weighted(0.3, 1u8..5),
         proptest::option::weighted(0.4, 0u32..12),
         prop::bool::weighted(0.05),
+        proptest::collection::vec((1usize..20, prop::bool::weighted(0.8)), 0..3),
     )
-        .prop_map(|(off_by, size, pieces, announced, cut, checksum, pressed, fuse, beyond)| {
-            // Memory that is short at every turn would leave no turn for receiving.
-            let pressed = pressed.map(|every| every + 1);
-            Act { off_by, size, pieces, announced, cut, checksum, pressed, fuse, beyond }
-        })
+        .prop_map(
+            |(off_by, size, pieces, announced, cut, checksum, pressed, fuse, beyond, meanwhile)| {
+                // Memory that is short at every turn would leave no turn for receiving.
+                let pressed = pressed.map(|every| every + 1);
+                Act {
+                    off_by,
+                    size,
+                    pieces,
+                    announced,
+                    cut,
+                    checksum,
+                    pressed,
+                    fuse,
+                    beyond,
+                    meanwhile,
+                }
+            },
+        )
 }
 
 fn request(act: &Act, here: u64, total: u64, length: Option<u64>) -> Request {
     let offset = here.saturating_add_signed(act.off_by);
     let left = total.saturating_sub(offset);
     let size = if act.beyond { left + 1 } else { act.size.min(left) };
+    let intruder = || Meanwhile::Patch { offset: here, body: bytes(here, total - here) };
+    let meanwhile = act
+        .meanwhile
+        .iter()
+        .map(|(turn, sends)| (*turn, if *sends { intruder() } else { Meanwhile::Head }));
     Request {
+        meanwhile: meanwhile.collect::<BTreeMap<_, _>>(),
         offset,
         body: bytes(offset, size),
         pieces: act.pieces.clone(),
@@ -96,6 +120,10 @@ fn run(
             prop_assert_eq!(after, before);
         }
         Ok(Answer::Refused(ProblemCode::ChunkChecksumMismatch)) => prop_assert_eq!(after, before),
+        Ok(Answer::Refused(ProblemCode::UploadInterrupted)) => {
+            prop_assert!(after <= before + sent);
+            prop_assert!(request.checksum.is_none() || after == before);
+        }
         Ok(Answer::Refused(ProblemCode::LengthMismatch)) => {
             // As much as was received, or nothing where a checksum was to be met.
             let kept = if request.checksum.is_some() { 0 } else { sent };
@@ -126,6 +154,7 @@ fn finish(upload: &mut Upload, total: u64) -> Result<(), TestCaseError> {
         pressed: None,
         fuse: None,
         beyond: false,
+        meanwhile: vec![],
     };
     run(upload, &left, total, Some(total))?;
     prop_assert_eq!(upload.offset(), total);
