@@ -45,6 +45,10 @@ impl Metadata {
         if !value.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic()) {
             return Err(refused("`Upload-Metadata` may only have ASCII characters.".into()));
         }
+        // The protocol has it that there is a pair at least; tuspy sends the header even so.
+        if value.is_empty() {
+            return Ok(Self::default());
+        }
         let mut pairs: Vec<(String, Vec<u8>)> = Vec::new();
         for pair in value.split(',').map(str::trim) {
             let (key, encoded) = pair.split_once(' ').unwrap_or((pair, ""));
@@ -102,6 +106,7 @@ mod tests {
         assert_eq!(text(value, &["filename"]).as_deref(), Some("world_domination_plan.pdf"));
         assert_eq!(text(value, &["is_confidential"]), None);
         assert_eq!(Metadata::parse(value).expect("metadata").raw(), value);
+        assert_eq!(Metadata::parse(""), Ok(Metadata::default()));
     }
 
     #[rstest]
@@ -115,7 +120,7 @@ mod tests {
     }
 
     #[rstest]
-    #[case::empty("")]
+    #[case::blank(" ")]
     #[case::empty_key("a YQ==,,b YQ==")]
     #[case::trailing_comma("filename YQ==,")]
     #[case::twice("a YQ==,a Yg==")]
