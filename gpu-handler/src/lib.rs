@@ -4,6 +4,7 @@
 //! * [`host`]: what this machine can do, found out by trying.
 //! * [`stop`], [`tracker`]: how a job is told to stop, and what it tells of itself.
 //! * [`transport`]: how jobs come in; [`jobs`]: what waits, runs and has ended.
+//! * [`ledger`]: which worker is at which attempt, where there are many; [`aws`]: how it is reached.
 //! * [`engine`]: one job from source to report.
 //! * [`ingest`]: a source comes from its own URL, and goes to the gateway.
 //! * [`fetch`]: the source comes in.
@@ -12,6 +13,7 @@
 //! * [`reporter`]: progress and the one report go back to the gateway.
 //! * [`workplace`]: the directories that all this happens in; [`client`]: the one HTTP client.
 
+pub mod aws;
 pub mod client;
 pub mod config;
 pub mod engine;
@@ -20,6 +22,7 @@ pub mod ffmpeg;
 pub mod host;
 pub mod ingest;
 pub mod jobs;
+pub mod ledger;
 pub mod publish;
 pub mod reporter;
 pub mod sandbox;
