@@ -6,6 +6,7 @@
 //! * [`media`]: the life of a media (`uploading → uploaded → transcoding → ready | failed`) as one
 //!   function from state and event to state and effects.
 //! * [`job`]: what the gateway asks of the handler, and what the handler reports back.
+//! * [`cost`]: what jobs cost on platforms that bill by the second.
 //! * [`probe`]: what a source is, from ffprobe's output, and what is refused.
 //! * [`plan`]: one FFmpeg command with one decode for all outputs.
 //! * [`ladder`] and [`frame_rate`]: the video renditions to make of it.
@@ -25,6 +26,7 @@
 //! * [`secret`]: key material that never prints itself.
 
 pub mod address;
+pub mod cost;
 pub mod frame_rate;
 pub mod id;
 pub mod job;
