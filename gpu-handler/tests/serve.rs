@@ -182,6 +182,15 @@ async fn refuses_what_is_no_job(#[case] body: &str, #[case] status: u16, #[case]
     assert_eq!(body["code"], code);
 }
 
+#[tokio::test]
+async fn a_handler_that_is_only_wanted_awake_is() {
+    let bench = Bench::new().await;
+    let (status, body) = bench.run(json!({"version": 1, "kind": "warm"})).await;
+    assert_eq!((status, &body["status"]), (StatusCode::OK, &json!("COMPLETED")));
+    let (_, health) = bench.call(Method::GET, "/health", None).await;
+    assert_eq!(health["jobs"]["completed"], 0, "it was no job");
+}
+
 /// The handler's own files are nobody's source, and nobody's outputs.
 #[rstest]
 #[case("/input/url", "file:///etc/passwd")]

@@ -10,13 +10,15 @@
 //!   [`JobReport`], both signed as Standard Webhooks. `409` with code `stale_attempt` means that
 //!   nobody waits for this attempt any more: stop working.
 //!
-//! A source that has a URL of its own is brought first, by a job of another kind: [`IngestSpec`].
+//! A source that has a URL of its own is brought first, by a job of another kind: [`IngestSpec`]. And
+//! [`WarmSpec`] is no job at all, but wakes a worker.
 
 mod failure;
 mod ingest;
 mod report;
 #[cfg(test)]
 mod tests;
+mod warm;
 
 use serde::{Deserialize, Serialize};
 use url::Url;
@@ -28,6 +30,7 @@ use crate::object_key::OutputPath;
 pub use failure::{Failure, FailureCode};
 pub use ingest::{INGEST, IngestSpec, Job, Kind};
 pub use report::{JobReport, Metrics, Outcome, OutputRole, Progress, Stage, Summary};
+pub use warm::WarmSpec;
 
 /// The version of [`JobSpec`] and [`IngestSpec`] that this build writes and the only one it reads.
 pub const JOB_VERSION: u32 = 1;

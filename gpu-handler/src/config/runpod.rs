@@ -7,7 +7,7 @@
 //! | `RUNPOD_WEBHOOK_PING`, `RUNPOD_PING_INTERVAL` | where the heartbeat goes, and how often (ms, 10000) |
 //! | `RUNPOD_AI_API_KEY` | sent as it is in `Authorization` |
 //! | `RUNPOD_POD_ID` | the worker's id; made up if missing, and then there is no heartbeat |
-//! | `RUNPOD_GPU_TYPE_ID` | stands in templates |
+//! | `RUNPOD_GPU_TYPE_ID` | stands in templates, and in reports as `gpuType` |
 //! | `REELMILL_REFRESH_WORKER` | `never`, `after-fault` (default) or `always`: when to ask for a new worker |
 //! | `REELMILL_GRACE_SECONDS` | bounds the draining after SIGTERM; unset: running jobs are finished |
 
@@ -32,6 +32,8 @@ const STOP: &str = "/job-stop/";
 pub struct Runpod {
     /// The worker's id.
     pub worker: String,
+    /// The id of its GPU's type, which decides the price.
+    pub gpu: Option<String>,
     /// Sent raw, without `Bearer`, to every URL here.
     pub key: Option<Secret>,
     /// Where jobs are taken.
@@ -124,6 +126,7 @@ impl Runpod {
             stop: stop.map(|stop| own(GET_JOB, &stop)).transpose()?,
             ping: ping.map(|ping| own(PING, &ping)).transpose()?,
             worker,
+            gpu: Some(gpu).filter(|gpu| !gpu.is_empty()),
             key,
             output,
             ping_interval: Duration::from_millis(interval),

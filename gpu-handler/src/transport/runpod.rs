@@ -23,6 +23,7 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
+use reelmill_shared::job::WarmSpec;
 use reqwest::Client;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
@@ -131,6 +132,11 @@ impl Worker {
             return;
         }
         let worker = self.clone();
+        if message.input.as_ref().is_some_and(WarmSpec::is) {
+            // Nothing is to be done: the slot is free again at once.
+            self.desk.spawn(async move { worker.awake(&message.id).await }.instrument(span));
+            return;
+        }
         let Some(work) = span.in_scope(|| worker.begin(message)) else { return };
         let work = async move {
             work.await;

@@ -3,7 +3,7 @@
 //!
 //! | request | answer |
 //! |---|---|
-//! | `POST /v2/{endpoint}/run` `{"input": job}` | `{id, status}`; the same attempt gets the same id |
+//! | `POST /v2/{endpoint}/run` `{"input": job}` | `{id, status}`; the same attempt gets the same id; `kind: "warm"` is done at once |
 //! | `GET /v2/{endpoint}/status/{id}` | `{id, status, delayTime, executionTime, output?, error?}` |
 //! | `POST /v2/{endpoint}/cancel/{id}` | the same |
 //! | `GET /v2/{endpoint}/health` | `{jobs, workers}` and what this handler is |
@@ -24,7 +24,7 @@ use axum::{
     routing::{get, post},
 };
 use reelmill_shared::{
-    job::Job,
+    job::{Job, WarmSpec},
     problem::{Problem, ProblemCode},
     secret::{Secret, constant_time_eq},
 };
@@ -141,6 +141,9 @@ async fn run(
         Err(error) => return Err(invalid(error.body_text())),
     };
     let input = body.get_mut("input").map(Value::take).unwrap_or_default();
+    if WarmSpec::is(&input) {
+        return Ok(Json(JobAnswer::awake()));
+    }
     let job = server.desk.read(input).map_err(|failure| invalid(failure.to_string()))?;
     let id = Uuid::now_v7().simple().to_string();
     let (admission, id, stop) = server.desk.admit(&id, &job, server.desk.engine().config().queue);

@@ -76,6 +76,21 @@ async fn a_poisonous_message_is_answered(#[case] input: Value, #[case] error: &s
     assert_eq!(bench.gateway.reports(1).await.len(), 1, "of the job that was one");
 }
 
+/// The message by which the gateway wakes a worker while a source is uploaded.
+#[tokio::test]
+async fn a_worker_that_is_only_wanted_awake_says_so() {
+    let bench = Bench::new().await;
+    let id = bench.platform.run(json!({"version": 1, "kind": "warm"}));
+    bench.until(&id, State::Completed).await;
+    assert_eq!(bench.platform.status(&id).expect("known")["output"], json!({"status": "warm"}));
+    let asked_progress = bench.platform.look(|record| record.of(Route::Progress).count());
+    assert_eq!(asked_progress, 0, "there is none");
+    bench.works().await;
+    let report = bench.gateway.reports(1).await[0].clone();
+    assert_eq!(report.body["attempt"], 77, "of the job that was one");
+    assert_eq!(report.body["metrics"]["gpuType"], "NVIDIA L4", "what the price depends on");
+}
+
 fn nested(depth: usize) -> Value {
     (0..depth).fold(json!(1), |inner, _| json!({"a": inner}))
 }

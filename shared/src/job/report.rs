@@ -161,4 +161,8 @@ pub struct Metrics {
     pub input_bytes: u64,
     /// Bytes of all outputs.
     pub output_bytes: u64,
+    /// The GPU that the platform gave the handler, as the platform names its types; it decides the
+    /// price.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gpu_type: Option<String>,
 }

@@ -60,6 +60,17 @@ fn ingest_is_pinned() {
 }
 
 #[test]
+fn waking_is_pinned() {
+    let json = json!({"version": 1, "kind": "warm"});
+    assert_eq!(serde_json::to_value(WarmSpec::default()).expect("json"), json);
+    assert!(WarmSpec::is(&json));
+    assert!(Job::read(json).is_err(), "it is no job");
+    for other in [json!({"version": 2, "kind": "warm"}), json!({"kind": "warm"}), json!("warm")] {
+        assert!(!WarmSpec::is(&other), "{other}");
+    }
+}
+
+#[test]
 fn a_job_of_an_unknown_kind_is_none() {
     assert!(Job::read(json!({"version": 1, "kind": "analyse", "mediaId": MEDIA})).is_err());
     assert!(Job::read(json!({"version": 1, "mediaId": MEDIA})).is_err());
@@ -82,7 +93,7 @@ fn reports_are_pinned() {
     let metrics = json!({
         "startedAt": "2026-11-21T10:00:00Z", "totalSeconds": 4.5, "fetchSeconds": 0.5,
         "encodeSeconds": 4.0, "playableSeconds": 1.5, "cpuSeconds": 7.0, "inputBytes": 1,
-        "outputBytes": 2,
+        "outputBytes": 2, "gpuType": "NVIDIA L4",
     });
     round_trip::<JobReport>(json!({
         "mediaId": MEDIA, "attempt": 1, "status": "completed",

@@ -51,7 +51,9 @@ impl Desk {
             let beating = async move { reporter.heartbeat(progress, &stop).await };
             AbortOnDropHandle::new(tokio::spawn(beating.in_current_span()))
         });
-        let Done { report, log, .. } = self.attempt(id, job, stop, tracker).await;
+        let Done { mut report, log, .. } = self.attempt(id, job, stop, tracker).await;
+        let place = self.engine.config().runpod.as_ref();
+        report.metrics.gpu_type = place.and_then(|place| place.gpu.clone());
         let completed = match &report.outcome {
             Outcome::Completed { .. } => {
                 tracing::info!(job = id, %media, "job completed");

@@ -56,6 +56,13 @@ impl Worker {
         })
     }
 
+    /// Answers a message that only wanted a worker to be awake.
+    pub(super) async fn awake(&self, id: &str) {
+        tracing::info!("a worker was wanted");
+        let Some(hold) = self.hands.hold(id, Stop::default()) else { return };
+        self.post(id, &json!({"output": {"status": "warm"}}), &hold).await;
+    }
+
     async fn work(&self, id: &str, job: &Job, stop: &Stop, hold: &Hold) {
         let (media, attempt) = job.attempt();
         let tracker = Arc::new(Tracker::new(media, attempt));

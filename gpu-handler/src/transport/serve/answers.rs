@@ -10,6 +10,7 @@ use reelmill_shared::{
     problem::{self, Problem, ProblemCode},
 };
 use serde::Serialize;
+use uuid::Uuid;
 
 use super::Server;
 use crate::{
@@ -34,6 +35,12 @@ pub(super) struct JobAnswer {
 }
 
 impl JobAnswer {
+    /// Of a message that only wanted a worker to be awake.
+    pub(super) fn awake() -> Self {
+        let (id, status) = (Uuid::now_v7().simple().to_string(), "COMPLETED");
+        Self { id, status, delay_time: 0, execution_time: 0, output: None, error: None }
+    }
+
     fn new(id: &str, job: Job) -> Self {
         let millis =
             |time: std::time::Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
