@@ -110,6 +110,7 @@ fn every_variable_is_documented() {
     let page = include_str!("../docs/configuration.md");
     let sources = [
         include_str!("../gateway-worker/src/config.rs"),
+        include_str!("../gateway-worker/src/config/backends.rs"),
         include_str!("../gpu-handler/src/config.rs"),
         include_str!("../gpu-handler/src/config/runpod.rs"),
         include_str!("../gpu-handler/src/config/source.rs"),
@@ -131,6 +132,8 @@ fn every_variable_is_documented() {
             "PUBLIC_",
             "UPLOAD_",
             "LEASE_",
+            "BACKEND",
+            "DISPATCH",
         ]
         .iter()
         .any(|prefix| word.starts_with(prefix))

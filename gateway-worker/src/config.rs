@@ -4,8 +4,12 @@
 //! | variable | what |
 //! |---|---|
 //! | `PUBLIC_URL` | origin of the URLs handed out; by default that of the request that created the media |
-//! | `HANDLER_URL` | base of the handler's RunPod-style API, such as `https://api.runpod.ai/v2/<endpoint>` |
+//! | `HANDLER_URL` | base of the handler's RunPod-style API, such as `https://api.runpod.ai/v2/<endpoint>`; makes the backend `handler` |
 //! | `HANDLER_API_KEY` (secret) | sent to the handler as `Authorization: Bearer` |
+//! | `BACKENDS` | more backends, or others: a JSON object, see [`backends`] |
+//! | `BACKEND_KEYS` (secret) | the keys to those: a JSON object by their names |
+//! | `DISPATCH` | which backends take the jobs of a class, in order: `video=gpu,box;audio=lambda,gpu`; by default all go to the first backend |
+//! | `DISPATCH_FALLBACK_SECONDS` | after how long a job that no worker took goes to the next backend of its line, 120 by default |
 //! | `HANDLER_WEBHOOK_SECRET` (secret) | `whsec_…`, one or more: what the handler signs its reports with |
 //! | `TOKEN_KEYS` (secret) | `<id>:<base64 of 32 bytes>`, comma-separated, the signing key first |
 //! | `ROOT_KEY_SHA256` (secret) | SHA-256 of the root API key, hexadecimal |
@@ -20,27 +24,30 @@
 //! | `S3_REGION` | `auto` by default |
 //! | `ALLOW_PRIVATE_WEBHOOKS` | `true` for local development: webhooks may go to `http:` and private addresses |
 
+mod backends;
+
 use std::rc::Rc;
 
 use jiff::SignedDuration;
 use reelmill_shared::{
-    media::Timing, secret::Secret, tier::TierLimits, token::KeyRing, webhook::WebhookSecrets,
+    media::{Routes, Rules},
+    tier::TierLimits,
+    token::KeyRing,
+    webhook::WebhookSecrets,
 };
 use url::Url;
 use worker::Env;
 
-use crate::s3::S3;
+use crate::{dispatch::Backends, s3::S3};
 
 /// Everything that the operator of a deployment decides.
 #[derive(Debug)]
 pub struct Config {
     /// Origin of the URLs handed out, without a path, if it is fixed.
     pub public_url: Option<Url>,
-    /// Base of the handler's API, without a trailing slash.
-    pub handler_url: String,
-    /// Sent to the handler as a bearer token.
-    pub handler_api_key: Secret,
-    /// What the handler signs with.
+    /// Where handlers take jobs.
+    pub backends: Backends,
+    /// What handlers sign with.
     pub handler_secrets: WebhookSecrets,
     /// Keys of the tokens in URLs.
     pub tokens: KeyRing,
@@ -52,8 +59,8 @@ pub struct Config {
     pub max_body: u64,
     /// The bucket's S3 API, if sources may be put straight into it.
     pub s3: Option<S3>,
-    /// The times that govern a media.
-    pub timing: Timing,
+    /// What governs a media: times, and which backends take its jobs.
+    pub rules: Rules,
     /// Whether webhooks may go to `http:` URLs and private addresses.
     pub allow_private_webhooks: bool,
 }
@@ -131,17 +138,14 @@ impl Config {
                 .ok_or_else(|| ConfigError::new(name, "must be an http(s) URL"))
         };
 
+        let backends = backends::read(&|name| optional(name))?;
+        let names: Vec<&str> = backends.iter().map(|(name, _)| name).collect();
         let max_upload = number("MAX_UPLOAD_BYTES", 1 << 40, 5 << 40)?;
         let seconds = |value: u64| SignedDuration::from_secs(value.cast_signed());
         Ok(Self {
             public_url: optional("PUBLIC_URL")
                 .map(|text| origin("PUBLIC_URL", text))
                 .transpose()?,
-            handler_url: origin("HANDLER_URL", required("HANDLER_URL")?)?
-                .as_str()
-                .trim_end_matches('/')
-                .to_owned(),
-            handler_api_key: Secret::new(required("HANDLER_API_KEY")?),
             handler_secrets: WebhookSecrets::parse(&required("HANDLER_WEBHOOK_SECRET")?)
                 .map_err(|error| ConfigError::new("HANDLER_WEBHOOK_SECRET", error.to_string()))?,
             tokens: KeyRing::parse(&required("TOKEN_KEYS")?)
@@ -158,10 +162,14 @@ impl Config {
             // R2 takes no more in one piece.
             max_body: number("MAX_BODY_BYTES", 100 << 20, 5 << 30)?,
             s3: Self::s3(&optional)?,
-            timing: Timing {
+            rules: Rules {
                 upload: seconds(number("UPLOAD_TTL_SECONDS", 86_400, 7 * 86_400)?),
                 lease: seconds(number("LEASE_SECONDS", 60, 3600)?),
+                fallback: seconds(number("DISPATCH_FALLBACK_SECONDS", 120, 6 * 3600)?),
+                routes: Routes::parse(&optional("DISPATCH").unwrap_or_default(), &names)
+                    .map_err(|error| ConfigError::new("DISPATCH", error.to_string()))?,
             },
+            backends,
             allow_private_webhooks: flag("ALLOW_PRIVATE_WEBHOOKS")?,
         })
     }
@@ -193,8 +201,10 @@ mod tests {
     #[test]
     fn has_defaults() {
         let config = read("", None).expect("complete");
-        assert_eq!(config.handler_url, "http://127.0.0.1:8788/v2/local");
-        assert_eq!((config.max_body, config.timing.lease.as_secs()), (104_857_600, 60));
+        assert_eq!(config.backends.iter().count(), 1);
+        assert_eq!((config.max_body, config.rules.lease.as_secs()), (104_857_600, 60));
+        assert_eq!(config.rules.fallback.as_secs(), 120);
+        assert_eq!(config.rules.routes, Routes::only("handler"));
         assert_eq!(config.tiers.of(Tier::Unlimited), 1 << 40);
         assert!(config.public_url.is_none() && !config.allow_private_webhooks);
     }
@@ -207,6 +217,12 @@ mod tests {
         "TIER_MAX_UPLOAD_BYTES",
         Some("gold=1"),
         "TIER_MAX_UPLOAD_BYTES must read `free=<bytes>,standard=<bytes>`, each at most once and at least 1"
+    )]
+    #[case("DISPATCH", Some("video=hunter2"), "DISPATCH names a backend that is not configured")]
+    #[case(
+        "DISPATCH_FALLBACK_SECONDS",
+        Some("x"),
+        "DISPATCH_FALLBACK_SECONDS must be a whole number from 1 to 21600"
     )]
     #[case("LEASE_SECONDS", Some("0"), "LEASE_SECONDS must be a whole number from 1 to 3600")]
     #[case(

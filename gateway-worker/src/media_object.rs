@@ -22,7 +22,7 @@ use jiff::Timestamp;
 use reelmill_shared::{
     id::MessageId,
     job::RetryPolicy,
-    media::{Announcement, Effect, Event, Media, State as MediaState, Timing},
+    media::{Announcement, Effect, Event, Media, Rules, State as MediaState},
     problem::ProblemCode,
 };
 use worker::{Env, Response, State, wasm_bindgen_futures::spawn_local};
@@ -77,10 +77,10 @@ impl Inner {
 
     /// Applies an event and stores what follows, in one transaction.
     fn apply(&self, event: Event) -> ApiResult<Record> {
-        let (now, timing) = (clock::now(), self.config()?.timing);
+        let (now, config) = (clock::now(), self.config()?);
         let Record { media, origin, max_bytes, direct } = self.record()?;
-        let failed = failure_before_retry(&media, &event, now, timing);
-        let (media, effects) = media.apply(event, now, timing)?;
+        let failed = failure_before_retry(&media, &event, now, &config.rules);
+        let (media, effects) = media.apply(event, now, &config.rules)?;
         let mut record = Record { media, origin, max_bytes, direct };
         let failed = failed.map(|media| Record { media, ..record.clone() });
         self.drop_unwanted_direct(&mut record, now)?;
@@ -221,15 +221,15 @@ fn failure_before_retry(
     media: &Media,
     event: &Event,
     now: Timestamp,
-    timing: Timing,
+    rules: &Rules,
 ) -> Option<Media> {
     if media.details.pipeline.retry != RetryPolicy::Automatic {
         return None;
     }
-    let (next, _) = media.clone().apply(event.clone(), now, timing).ok()?;
+    let (next, _) = media.clone().apply(event.clone(), now, rules).ok()?;
     let mut manual = media.clone();
     manual.details.pipeline.retry = RetryPolicy::Manual;
-    let (mut failed, _) = manual.apply(event.clone(), now, timing).ok()?;
+    let (mut failed, _) = manual.apply(event.clone(), now, rules).ok()?;
     failed.details = next.details;
     let retried = matches!(next.state, MediaState::Uploaded { .. } | MediaState::Uploading { .. })
         && matches!(failed.state, MediaState::Failed { .. });
@@ -248,39 +248,44 @@ fn log(what: &str, message: &str) {
 mod tests {
     use super::*;
     use jiff::SignedDuration;
-    use reelmill_shared::media::{Details, Source};
+    use reelmill_shared::media::{Details, Routes, Source};
 
-    fn transcoding(retry: RetryPolicy) -> (Media, Timestamp, Timing) {
-        let (now, timing) = (
-            Timestamp::UNIX_EPOCH,
-            Timing { upload: SignedDuration::from_hours(1), lease: SignedDuration::from_mins(1) },
-        );
+    fn transcoding(retry: RetryPolicy) -> (Media, Timestamp, Rules) {
+        let now = Timestamp::UNIX_EPOCH;
+        let rules = Rules {
+            upload: SignedDuration::from_hours(1),
+            lease: SignedDuration::from_mins(1),
+            fallback: SignedDuration::from_mins(2),
+            routes: Routes::only("handler"),
+        };
         let mut details = Details::default();
         details.pipeline.retry = retry;
         let id = "med_0192f0c1a2b37c4d8e9fa0b1c2d3e4f5".parse().expect("an id");
-        let (mut media, _) = Media::create(id, details, now, timing);
+        let (mut media, _) = Media::create(id, details, now, &rules);
         let source = Source { size: 1, etag: "e".into(), sha256: None, content_type: None };
         for event in [Event::SourceStored(source), Event::Dispatched] {
-            media = media.apply(event, now, timing).expect("in order").0;
+            media = media.apply(event, now, &rules).expect("in order").0;
         }
-        (media, now, timing)
+        (media, now, rules)
     }
 
     #[test]
     fn a_failure_is_shown_although_the_retry_has_begun() {
-        let (media, now, timing) = transcoding(RetryPolicy::Automatic);
-        let event = Event::DispatchFailed { attempt: 1, message: "Nobody there.".into() };
-        let failed = failure_before_retry(&media, &event, now, timing).expect("retried");
+        let (media, now, rules) = transcoding(RetryPolicy::Automatic);
+        let event =
+            Event::DispatchFailed { attempt: 1, dispatch: 0, message: "Nobody there.".into() };
+        let failed = failure_before_retry(&media, &event, now, &rules).expect("retried");
         assert_eq!(failed.state.name(), "failed");
         assert_eq!(failed.details, media.details);
     }
 
     #[test]
     fn other_changes_are_shown_as_they_are() {
-        let failure = Event::DispatchFailed { attempt: 1, message: "Nobody there.".into() };
-        let (media, now, timing) = transcoding(RetryPolicy::Manual);
-        assert_eq!(failure_before_retry(&media, &failure, now, timing), None);
-        let (media, now, timing) = transcoding(RetryPolicy::Automatic);
-        assert_eq!(failure_before_retry(&media, &Event::Cancel, now, timing), None);
+        let failure =
+            Event::DispatchFailed { attempt: 1, dispatch: 0, message: "Nobody there.".into() };
+        let (media, now, rules) = transcoding(RetryPolicy::Manual);
+        assert_eq!(failure_before_retry(&media, &failure, now, &rules), None);
+        let (media, now, rules) = transcoding(RetryPolicy::Automatic);
+        assert_eq!(failure_before_retry(&media, &Event::Cancel, now, &rules), None);
     }
 }

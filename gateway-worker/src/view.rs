@@ -243,7 +243,7 @@ impl From<&Progress> for ProgressView {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use reelmill_shared::media::{Event, Timing};
+    use reelmill_shared::media::{Event, Routes, Rules};
 
     fn record() -> Record {
         let details =
@@ -252,14 +252,19 @@ mod tests {
             "med_0192f0c1a2b37c4d8e9fa0b1c2d3e4f5".parse().expect("an id"),
             details,
             Timestamp::from_second(1_800_000_000).expect("a time"),
-            timing(),
+            &rules(),
         );
         let origin = "https://media.example/".parse().expect("a URL");
         Record { media, origin, max_bytes: 1000, direct: None }
     }
 
-    fn timing() -> Timing {
-        Timing { upload: SignedDuration::from_hours(24), lease: SignedDuration::from_mins(1) }
+    fn rules() -> Rules {
+        Rules {
+            upload: SignedDuration::from_hours(24),
+            lease: SignedDuration::from_mins(1),
+            fallback: SignedDuration::from_mins(2),
+            routes: Routes::only("handler"),
+        }
     }
 
     #[test]
@@ -315,11 +320,14 @@ mod tests {
         let (mut record, now) = (record(), Timestamp::from_second(1_800_000_000).expect("a time"));
         let url = SourceUrl::parse("https://cdn.example/a.mp4?signature=s3cret").expect("a URL");
         let details = Details { source_url: Some(url), ..Details::default() };
-        (record.media, _) = Media::create(record.media.id, details, now, timing());
+        (record.media, _) = Media::create(record.media.id, details, now, &rules());
         let told = serde_json::json!({"mediaId": record.media.id, "attempt": 101,
             "stage": "downloading", "percent": 12.5, "bytes": 1000});
-        let told = Event::Progressed(serde_json::from_value(told).expect("progress"));
-        (record.media, _) = record.media.apply(told, now, timing()).expect("accepted");
+        let told = Event::Progressed {
+            progress: serde_json::from_value(told).expect("progress"),
+            dispatch: 0,
+        };
+        (record.media, _) = record.media.apply(told, now, &rules()).expect("accepted");
         let view = serde_json::to_value(record.for_owner(&tokens, now)).expect("JSON");
         assert_eq!((&view["status"], &view["attempts"]), (&"uploading".into(), &0.into()));
         assert_eq!(view["sourceUrl"], "https://cdn.example/a.mp4");

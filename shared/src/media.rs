@@ -26,9 +26,11 @@
 mod attempt;
 mod event;
 mod ingest;
+mod route;
 mod state;
 #[cfg(test)]
 mod tests;
+mod transcode;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -38,9 +40,11 @@ use crate::{
     job::{Failure, FailureCode, Outcome},
 };
 
+pub use attempt::Attempt;
 pub use event::{Announcement, Effect, Event, Rejected};
 pub use ingest::MAX_INGESTS;
-pub use state::{Attempt, Details, Source, State};
+pub use route::{Class, InvalidRoutes, MAX_ROUTE, Routes};
+pub use state::{Details, Source, State};
 
 /// Attempts in a media's life: the first and one retry.
 pub const MAX_ATTEMPTS: u8 = 2;
@@ -60,6 +64,16 @@ pub struct Media {
     /// Attempts at bringing the source from its URL so far; not counted as attempts.
     #[serde(default, skip_serializing_if = "none_yet")]
     pub ingests: u8,
+    /// [`Attempt::dispatch`] of the last attempt at making outputs, once it is over.
+    #[serde(default, skip_serializing_if = "none_yet")]
+    pub last_dispatch: u8,
+    /// The same of the last attempt at bringing the source.
+    #[serde(default, skip_serializing_if = "none_yet")]
+    pub last_ingest_dispatch: u8,
+    /// The backend whose host's time limit an attempt did not fit in: a retry goes elsewhere if it
+    /// can.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missed: Option<String>,
     /// Number of the last announcement.
     pub sequence: u64,
     /// When it was created.
@@ -68,13 +82,17 @@ pub struct Media {
     pub updated_at: Timestamp,
 }
 
-/// The times that govern a media, from the gateway's configuration.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Timing {
+/// What governs a media, from the gateway's configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rules {
     /// How long an upload may take.
     pub upload: SignedDuration,
     /// After how long a silent attempt counts as lost.
     pub lease: SignedDuration,
+    /// After how long an attempt that no worker took goes to the next backend, if there is one.
+    pub fallback: SignedDuration,
+    /// The backends of each class of job.
+    pub routes: Routes,
 }
 
 impl Media {
@@ -83,21 +101,24 @@ impl Media {
         id: MediaId,
         details: Details,
         now: Timestamp,
-        timing: Timing,
+        rules: &Rules,
     ) -> (Self, Vec<Effect>) {
         let mut media = Self {
             id,
             details,
-            state: State::Uploading { expires_at: now + timing.upload, ingest: None },
+            state: State::Uploading { expires_at: now + rules.upload, ingest: None },
             attempts: 0,
             ingests: 0,
+            last_dispatch: 0,
+            last_ingest_dispatch: 0,
+            missed: None,
             sequence: 0,
             created_at: now,
             updated_at: now,
         };
         let mut effects = vec![media.announce(Announcement::Created)];
         if media.details.source_url.is_some() {
-            effects.push(media.begin_ingest(now, timing));
+            effects.push(media.begin_ingest(now, rules));
         }
         (media, effects)
     }
@@ -145,18 +166,21 @@ impl Media {
     /// When the media has to be looked at again even if nothing happens, and the event that is due
     /// then.
     pub fn deadline(&self) -> Option<(Timestamp, Event)> {
-        match &self.state {
-            State::Uploading { expires_at, ingest: Some(attempt) }
-                if attempt.lease_until < *expires_at =>
-            {
-                Some((attempt.lease_until, Event::LeaseExpired { attempt: attempt.number }))
-            }
+        let upload = match &self.state {
             State::Uploading { expires_at, .. } => Some((*expires_at, Event::UploadExpired)),
-            State::Transcoding { attempt, .. } => {
-                Some((attempt.lease_until, Event::LeaseExpired { attempt: attempt.number }))
-            }
             _ => None,
-        }
+        };
+        let running = self.running();
+        let fallback = running.and_then(|running| {
+            let (attempt, dispatch) = running.id();
+            Some((running.fallback_at?, Event::NotTaken { attempt, dispatch }))
+        });
+        let lease = running.map(|running| {
+            let (attempt, dispatch) = running.id();
+            (running.lease_until, Event::LeaseExpired { attempt, dispatch })
+        });
+        // Of those that are due at once the first counts.
+        [upload, fallback, lease].into_iter().flatten().min_by_key(|(at, _)| *at)
     }
 
     /// The next media and what follows from it, or why the event changes nothing.
@@ -164,17 +188,17 @@ impl Media {
         mut self,
         event: Event,
         now: Timestamp,
-        timing: Timing,
+        rules: &Rules,
     ) -> Result<(Self, Vec<Effect>), Rejected> {
         let state = std::mem::replace(&mut self.state, State::Deleted { at: now });
         let effects = match (state, event) {
-            (State::Deleted { .. }, Event::Reported(_) | Event::Progressed(_)) => {
+            (State::Deleted { .. }, Event::Reported { .. } | Event::Progressed { .. }) => {
                 return Err(Rejected::Stale);
             }
             (State::Deleted { .. }, _) => return Err(Rejected::Deleted),
 
             (State::Uploading { expires_at, ingest: Some(attempt) }, event) => {
-                return self.while_ingesting(expires_at, attempt, event, now, timing);
+                return self.while_ingesting(expires_at, attempt, event, now, rules);
             }
             // What the job still says that brought the source: it may not have heard that it did.
             (
@@ -183,7 +207,9 @@ impl Media {
                 | State::Ready { .. }
                 | State::Failed { source: Some(_), .. },
                 event,
-            ) if self.ingests > 0 && event.attempt() == Some(self.last_ingest()) => {
+            ) if self.ingests > 0
+                && event.attempt() == Some((self.last_ingest(), self.last_ingest_dispatch)) =>
+            {
                 return Err(Rejected::Duplicate);
             }
 
@@ -204,27 +230,31 @@ impl Media {
 
             (State::Uploaded { source }, Event::Dispatched) => {
                 self.attempts += 1;
-                let attempt = Attempt::begin(self.attempts, now, timing);
+                let route = rules.routes.of(Class::of(&source), self.missed.as_deref());
+                let attempt = Attempt::begin(self.attempts, route, now, rules);
                 self.state = State::Transcoding { source, attempt };
                 vec![
                     self.announce(Announcement::Transcoding),
-                    Effect::StartJob { attempt: self.attempts },
+                    Effect::StartJob { attempt: self.attempts, dispatch: 0 },
                 ]
             }
 
             (State::Transcoding { source, attempt }, event) => {
-                return self.while_transcoding(source, attempt, event, now, timing);
+                return self.while_transcoding(source, attempt, event, now, rules);
             }
 
-            (State::Ready { report: taken, .. }, Event::Reported(report))
-                if report.attempt == taken.attempt
+            (State::Ready { report: taken, .. }, Event::Reported { report, dispatch })
+                if (report.attempt, dispatch) == (taken.attempt, self.last_dispatch)
                     && matches!(report.outcome, Outcome::Completed { .. }) =>
             {
                 return Err(Rejected::Duplicate);
             }
-            (State::Failed { error: taken, source }, Event::Reported(report))
-                if report.attempt
-                    == if source.is_none() { self.last_ingest() } else { self.attempts }
+            (State::Failed { error: taken, source }, Event::Reported { report, dispatch })
+                if (report.attempt, dispatch)
+                    == match source {
+                        None => (self.last_ingest(), self.last_ingest_dispatch),
+                        Some(_) => (self.attempts, self.last_dispatch),
+                    }
                     && matches!(&report.outcome, Outcome::Failed { error } if *error == taken) =>
             {
                 return Err(Rejected::Duplicate);
@@ -233,7 +263,7 @@ impl Media {
             (State::Failed { source, .. }, Event::Retry) => match source {
                 None if self.ingests == 0 => return Err(Rejected::NoSource),
                 None if self.ingests >= MAX_INGESTS => return Err(Rejected::RetryExhausted),
-                None => vec![self.begin_ingest(now, timing)],
+                None => vec![self.begin_ingest(now, rules)],
                 Some(_) if self.attempts >= MAX_ATTEMPTS => return Err(Rejected::RetryExhausted),
                 Some(source) => {
                     self.state = State::Uploaded { source };
@@ -255,8 +285,10 @@ impl Media {
                 | Event::JobAccepted { .. }
                 | Event::DispatchFailed { .. }
                 | Event::StillQueued { .. }
-                | Event::Progressed(_)
-                | Event::Reported(_)
+                | Event::Taken { .. }
+                | Event::NotTaken { .. }
+                | Event::Progressed { .. }
+                | Event::Reported { .. }
                 | Event::LeaseExpired { .. },
             ) => return Err(Rejected::Stale),
         };
@@ -286,6 +318,13 @@ impl Media {
         self.state = State::Deleted { at: now };
         self.forget_query();
         vec![Effect::DeleteObjects, self.announce(Announcement::Deleted)]
+    }
+
+    /// Remembers a backend whose host's time limit the attempt did not fit in.
+    fn note_missed(&mut self, attempt: &Attempt, error: &Failure) {
+        if error.code == FailureCode::Deadline {
+            self.missed = Some(attempt.backend.clone());
+        }
     }
 
     fn announce(&mut self, kind: Announcement) -> Effect {

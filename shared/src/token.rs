@@ -15,7 +15,8 @@
 //! 3      attempt, 0 where the grant has none
 //! 4..12  expiry, unix seconds, big endian
 //! 12..28 media id
-//! 28..n  viewer id, at most 64 bytes of UTF-8, empty for most
+//! 28..n  viewer id, at most 64 bytes of UTF-8, empty for most; of grants 5 and 6 the dispatch, one
+//!        byte, absent where it is 0
 //! n..    HMAC-SHA256 of all that stands before, over a domain-separating prefix
 //! ```
 
@@ -57,11 +58,15 @@ pub enum Grant {
     WriteOutputs {
         /// The attempt that the handler works on.
         attempt: u8,
+        /// Which offer of it.
+        dispatch: u8,
     },
     /// Upload the source from its URL: for the handler.
     BringSource {
         /// The attempt that the handler works on.
         attempt: u8,
+        /// Which offer of it.
+        dispatch: u8,
     },
 }
 
@@ -72,19 +77,30 @@ impl Grant {
             Self::Upload => (2, 0),
             Self::Watch => (3, 0),
             Self::ReadSource { attempt } => (4, attempt),
-            Self::WriteOutputs { attempt } => (5, attempt),
-            Self::BringSource { attempt } => (6, attempt),
+            Self::WriteOutputs { attempt, .. } => (5, attempt),
+            Self::BringSource { attempt, .. } => (6, attempt),
         }
     }
 
+    /// The dispatch, where the grant is of one.
+    const fn dispatch(self) -> Option<u8> {
+        match self {
+            Self::WriteOutputs { dispatch, .. } | Self::BringSource { dispatch, .. } => {
+                Some(dispatch)
+            }
+            _ => None,
+        }
+    }
+
+    /// The grant, with the first dispatch.
     const fn decode(kind: u8, attempt: u8) -> Option<Self> {
         match (kind, attempt) {
             (1, 1..) => Some(Self::Play { attempt }),
             (2, 0) => Some(Self::Upload),
             (3, 0) => Some(Self::Watch),
             (4, 1..) => Some(Self::ReadSource { attempt }),
-            (5, 1..) => Some(Self::WriteOutputs { attempt }),
-            (6, 1..) => Some(Self::BringSource { attempt }),
+            (5, 1..) => Some(Self::WriteOutputs { attempt, dispatch: 0 }),
+            (6, 1..) => Some(Self::BringSource { attempt, dispatch: 0 }),
             _ => None,
         }
     }
@@ -147,11 +163,16 @@ impl KeyRing {
         let (kind, attempt) = token.grant.encode();
         let viewer = token.viewer.as_deref().unwrap_or_default();
         let viewer = &viewer[..viewer.floor_char_boundary(MAX_VIEWER)];
-        let mut bytes = Vec::with_capacity(HEADER + viewer.len() + TAG);
+        let rest = match token.grant.dispatch() {
+            None => viewer.as_bytes(),
+            Some(0) => &[],
+            Some(dispatch) => &[dispatch],
+        };
+        let mut bytes = Vec::with_capacity(HEADER + rest.len() + TAG);
         bytes.extend([VERSION, *id, kind, attempt]);
         bytes.extend(token.expires_at.as_second().to_be_bytes());
         bytes.extend(token.media.uuid().as_bytes());
-        bytes.extend(viewer.as_bytes());
+        bytes.extend(rest);
         let tag = key.hmac(&[DOMAIN, &bytes]);
         bytes.extend(tag);
         BASE64_URL_SAFE_NO_PAD.encode(bytes)
@@ -177,10 +198,20 @@ impl KeyRing {
 
     fn decode(body: &[u8]) -> Option<Token> {
         let expiry = i64::from_be_bytes(body[4..12].try_into().ok()?);
-        let viewer = std::str::from_utf8(&body[HEADER..]).ok()?;
+        let mut grant = Grant::decode(body[2], body[3])?;
+        let mut viewer = "";
+        match (&mut grant, &body[HEADER..]) {
+            (Grant::WriteOutputs { .. } | Grant::BringSource { .. }, []) => {}
+            (
+                Grant::WriteOutputs { dispatch, .. } | Grant::BringSource { dispatch, .. },
+                &[later],
+            ) if later > 0 => *dispatch = later,
+            (Grant::WriteOutputs { .. } | Grant::BringSource { .. }, _) => return None,
+            (_, rest) => viewer = std::str::from_utf8(rest).ok()?,
+        }
         Some(Token {
             media: MediaId::new(Uuid::from_slice(&body[12..HEADER]).ok()?),
-            grant: Grant::decode(body[2], body[3])?,
+            grant,
             expires_at: Timestamp::from_second(expiry).ok()?,
             viewer: (!viewer.is_empty()).then(|| viewer.to_owned()),
         })
@@ -262,8 +293,10 @@ mod tests {
             Just(Grant::Upload),
             Just(Grant::Watch),
             (1u8..).prop_map(|attempt| Grant::ReadSource { attempt }),
-            (1u8..).prop_map(|attempt| Grant::WriteOutputs { attempt }),
-            (1u8..).prop_map(|attempt| Grant::BringSource { attempt }),
+            (1u8.., any::<u8>())
+                .prop_map(|(attempt, dispatch)| Grant::WriteOutputs { attempt, dispatch }),
+            (1u8.., any::<u8>())
+                .prop_map(|(attempt, dispatch)| Grant::BringSource { attempt, dispatch }),
         ]
     }
 
@@ -273,6 +306,8 @@ mod tests {
             media in any::<u128>(), grant in grants(), expiry in 1i64..200_000_000_000,
             viewer in proptest::option::of("[a-zà-ü0-9]{1,32}"),
         ) {
+            // Only a player's has a viewer.
+            let viewer = viewer.filter(|_| grant.dispatch().is_none());
             let token = Token {
                 media: MediaId::new(Uuid::from_u128(media)), grant, expires_at: at(expiry), viewer,
             };

@@ -138,19 +138,39 @@ pub enum Command {
     /// Delete the media; replies `null`, also when it is gone already.
     Delete,
     /// A sign of life of the handler; replies `null`.
-    Progress(Progress),
+    Progress {
+        /// How far it is.
+        #[serde(flatten)]
+        progress: Progress,
+        /// Which offer of the attempt it works on.
+        #[serde(default)]
+        dispatch: u8,
+    },
     /// The handler's report; replies `null`, also for a repeated one.
-    Report(JobReport),
+    Report {
+        /// How the attempt ended.
+        #[serde(flatten)]
+        report: JobReport,
+        /// Which offer of the attempt it worked on.
+        #[serde(default)]
+        dispatch: u8,
+    },
     /// Replies `null` while the attempt runs, `stale_attempt` otherwise.
     CheckAttempt {
         /// The attempt.
         attempt: u8,
+        /// Which offer of it.
+        #[serde(default)]
+        dispatch: u8,
     },
     /// Replies `null` while what the attempt stored is of use, because it runs or has made the media
     /// ready; `stale_attempt` otherwise.
     CheckStored {
         /// The attempt.
         attempt: u8,
+        /// Which offer of it.
+        #[serde(default)]
+        dispatch: u8,
     },
     /// Replies a list of [`Delivery`].
     Deliveries,
@@ -350,7 +370,7 @@ mod tests {
         let command: Command = serde_json::from_value(report.clone()).expect("a command");
         let again = serde_json::to_value(&command).expect("JSON");
         assert_eq!(again["status"], "failed");
-        assert_eq!(again["attempt"], 1);
+        assert_eq!((&again["attempt"], &again["dispatch"]), (&1.into(), &0.into()));
     }
 
     #[test]

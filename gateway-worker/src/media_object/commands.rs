@@ -119,27 +119,38 @@ impl Inner {
                 Err(error) if error.code == ProblemCode::MediaDeleted => Ok(Value::Null),
                 Err(error) => Err(error),
             },
-            Command::Progress(progress) => self.progress(progress).await,
-            Command::Report(report) => {
-                let event = Event::Reported(Box::new(report));
+            Command::Progress { progress, dispatch } => self.progress(progress, dispatch).await,
+            Command::Report { report, dispatch } => {
+                let event = Event::Reported { report: Box::new(report), dispatch };
                 if self.is_duplicate(&event)? {
                     return Ok(Value::Null);
                 }
                 self.change(event).await.map(|_| Value::Null)
             }
-            Command::CheckAttempt { attempt } => match self.record()?.media.state {
-                State::Transcoding { attempt: running, .. } if running.number == attempt => {
+            Command::CheckAttempt { attempt, dispatch } => match self.record()?.media.state {
+                State::Transcoding { attempt: running, .. }
+                    if running.id() == (attempt, dispatch) =>
+                {
                     Ok(Value::Null)
                 }
                 _ => Err(ProblemCode::StaleAttempt.into()),
             },
-            Command::CheckStored { attempt } => match self.record()?.media.state {
-                State::Transcoding { attempt: running, .. } if running.number == attempt => {
-                    Ok(Value::Null)
+            Command::CheckStored { attempt, dispatch } => {
+                let media = self.record()?.media;
+                match &media.state {
+                    State::Transcoding { attempt: running, .. }
+                        if running.id() == (attempt, dispatch) =>
+                    {
+                        Ok(Value::Null)
+                    }
+                    State::Ready { report, .. }
+                        if (report.attempt, media.last_dispatch) == (attempt, dispatch) =>
+                    {
+                        Ok(Value::Null)
+                    }
+                    _ => Err(ProblemCode::StaleAttempt.into()),
                 }
-                State::Ready { report, .. } if report.attempt == attempt => Ok(Value::Null),
-                _ => Err(ProblemCode::StaleAttempt.into()),
-            },
+            }
             Command::Deliveries => reply(&self.deliveries()?),
             Command::Redeliver { message } => {
                 self.redeliver(message)?;
@@ -152,7 +163,7 @@ impl Inner {
     /// Whether an event tells what is known already: nothing is to be done, and nothing is wrong.
     pub(super) fn is_duplicate(&self, event: &Event) -> ApiResult<bool> {
         let applied =
-            self.record()?.media.apply(event.clone(), clock::now(), self.config()?.timing);
+            self.record()?.media.apply(event.clone(), clock::now(), &self.config()?.rules);
         Ok(applied.is_err_and(|rejected| rejected == Rejected::Duplicate))
     }
 
@@ -225,10 +236,10 @@ impl Inner {
         }
     }
 
-    async fn progress(self: &Rc<Self>, progress: Progress) -> ApiResult<Value> {
+    async fn progress(self: &Rc<Self>, progress: Progress, dispatch: u8) -> ApiResult<Value> {
         let stage = progress.stage;
         let before = self.record()?.media;
-        let event = Event::Progressed(progress);
+        let event = Event::Progressed { progress, dispatch };
         if self.is_duplicate(&event)? {
             return Ok(Value::Null);
         }

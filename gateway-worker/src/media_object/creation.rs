@@ -49,7 +49,7 @@ impl Inner {
             self.check_lock(&carried.lock)?;
         }
         let now = clock::now();
-        let (media, effects) = Media::create(id, details, now, self.config()?.timing);
+        let (media, effects) = Media::create(id, details, now, &self.config()?.rules);
         let mut record = Record { media, origin, max_bytes, direct: None };
         self.store.insert(&record, &fingerprint)?;
         self.follow(&record, None, &effects, now)?;

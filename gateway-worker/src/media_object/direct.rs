@@ -39,7 +39,7 @@ impl Inner {
             return Err(ProblemCode::MultipartNotFound.into());
         }
         let now = clock::now();
-        let until = now + self.config()?.timing.upload;
+        let until = now + self.config()?.rules.upload;
         let until = until.min(record.media.created_at + MAX_WAIT);
         self.apply(Event::UploadKept { until })
     }

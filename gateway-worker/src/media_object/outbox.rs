@@ -6,7 +6,7 @@
 use std::rc::Rc;
 
 use jiff::{SignedDuration, Timestamp};
-use reelmill_shared::media::{Effect, Event, State};
+use reelmill_shared::media::{Attempt, Effect, Event, State};
 
 use super::{
     Inner, log,
@@ -88,12 +88,16 @@ impl Inner {
                         self.index().await?;
                     }
                 }
-                Effect::StartJob { attempt } => {
-                    return self.start_job(*attempt, claimed.tries).await;
+                Effect::StartJob { attempt, dispatch } => {
+                    return self.start_job((*attempt, *dispatch), claimed.tries).await;
                 }
-                Effect::CancelJob { job } => {
+                Effect::CancelJob { backend, job } => {
                     let config = self.config()?;
-                    if let Err(error) = dispatch::cancel(&config, job).await
+                    // One that is not configured any more cannot be asked.
+                    let Some(backend) = config.backends.get(backend) else {
+                        return Ok(Outcome::Done);
+                    };
+                    if let Err(error) = backend.cancel(job).await
                         && claimed.tries < MAX_CANCELS
                     {
                         log("cancel", &error);
@@ -116,9 +120,10 @@ impl Inner {
         Ok(Outcome::Done)
     }
 
-    async fn start_job(self: &Rc<Self>, number: u8, tries: i64) -> ApiResult<Outcome> {
+    async fn start_job(self: &Rc<Self>, id: (u8, u8), tries: i64) -> ApiResult<Outcome> {
+        let (number, dispatch) = id;
         let record = self.record()?;
-        let Some(attempt) = record.media.running().filter(|a| a.number == number) else {
+        let Some(attempt) = record.media.running().filter(|attempt| attempt.id() == id) else {
             return Ok(Outcome::Done);
         };
         if attempt.job.is_some() {
@@ -128,10 +133,17 @@ impl Inner {
         let Some(job) = dispatch::job(&config, &record, clock::now()) else {
             return Ok(Outcome::Done);
         };
-        let event = match dispatch::start(&config, &job).await {
-            Start::Accepted(job) => Event::JobAccepted { attempt: number, job },
-            Start::Refused(message) => Event::DispatchFailed { attempt: number, message },
-            // The lease decides when to give up.
+        let started = match config.backends.get(&attempt.backend) {
+            Some(backend) => backend.start(&job).await,
+            None => Start::Refused("The job's backend is not configured any more.".into()),
+        };
+        let event = match started {
+            Start::Accepted(job) => Event::JobAccepted { attempt: number, dispatch, job },
+            Start::Refused(message) => {
+                log("dispatch", &message);
+                Event::DispatchFailed { attempt: number, dispatch, message }
+            }
+            // The deadline decides when to give up.
             Start::Unreachable(message) => {
                 log("dispatch", &message);
                 return Ok(Outcome::Again(clock::now() + backoff(tries)));
@@ -145,7 +157,7 @@ impl Inner {
         if !self.is_duplicate(&event)? && self.apply(event).is_err() {
             // Nobody waits for it any more: it was cancelled, deleted or given up meanwhile.
             if let Some(job) = accepted {
-                let effect = Effect::CancelJob { job };
+                let effect = Effect::CancelJob { backend: attempt.backend.clone(), job };
                 self.store.enqueue(&Task::Effect { effect }, clock::now())?;
             }
         }
@@ -157,32 +169,45 @@ impl Inner {
     pub(super) async fn meet_deadline(&self) -> ApiResult<()> {
         let Some(record) = self.store.record()? else { return Ok(()) };
         let now = clock::now();
-        let Some((_, mut event)) = record.media.deadline().filter(|(at, _)| *at <= now) else {
+        let Some((_, due)) = record.media.deadline().filter(|(at, _)| *at <= now) else {
             return Ok(());
         };
-        if let Some(attempt) = record.media.running()
-            && matches!(event, Event::LeaseExpired { .. })
-            && attempt.progress.is_none()
-        {
-            let number = attempt.number;
-            event = match &attempt.job {
-                None => Event::DispatchFailed {
-                    attempt: number,
-                    message: "No handler took the job in time.".into(),
-                },
-                // Silence of a job that never began is no sign of death: it may wait for its turn.
-                Some(job) if now.duration_since(attempt.dispatched_at) < MAX_QUEUED => {
-                    match dispatch::status(&*self.config()?, job).await {
-                        JobStatus::Waiting => Event::StillQueued { attempt: number },
-                        JobStatus::Lost => event,
-                    }
-                }
-                Some(_) => event,
-            };
-        }
+        let event = match record.media.running() {
+            Some(attempt) => self.look_after(attempt, due, now).await?,
+            None => due,
+        };
         // A rejection means that a sign of life came while we asked.
         let _ = self.apply(event);
         Ok(())
+    }
+
+    /// What is to happen to an attempt for which `due` is due, after a look at its backend: silence
+    /// of a job that never began is no sign of death, since it may wait for its turn.
+    async fn look_after(&self, running: &Attempt, due: Event, now: Timestamp) -> ApiResult<Event> {
+        let (attempt, dispatch) = running.id();
+        let lapsed = match due {
+            Event::LeaseExpired { .. } if running.progress.is_none() => true,
+            Event::NotTaken { .. } => false,
+            _ => return Ok(due),
+        };
+        let Some(job) = &running.job else {
+            let message = "No handler took the job in time.".into();
+            let failed = Event::DispatchFailed { attempt, dispatch, message };
+            return Ok(if lapsed { failed } else { due });
+        };
+        if now.duration_since(running.waiting_since()) >= MAX_QUEUED {
+            return Ok(due);
+        }
+        let config = self.config()?;
+        let status = match config.backends.get(&running.backend) {
+            Some(backend) => backend.status(job).await,
+            None => JobStatus::Lost,
+        };
+        Ok(match status {
+            JobStatus::Running => Event::Taken { attempt, dispatch },
+            JobStatus::Waiting if lapsed => Event::StillQueued { attempt, dispatch },
+            JobStatus::Waiting | JobStatus::Lost => due,
+        })
     }
 
     /// Writes the media's row of the catalogue.

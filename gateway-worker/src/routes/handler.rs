@@ -20,6 +20,7 @@ use worker::HttpMetadata;
 
 use crate::{
     app::{App, json, raw},
+    auth::query,
     error::{ApiError, ApiResult},
     media_object::Command,
     objects::{self, Served},
@@ -34,18 +35,24 @@ const MAX_OUTPUT: u64 = 5 << 30;
 
 /// `POST /api/handler/progress`
 #[worker::send]
-pub(super) async fn progress(app: App, headers: HeaderMap) -> ApiResult {
-    let progress: Progress = signed(&app, &headers).await?;
-    let media = progress.media_id;
-    tell(&app, media, Command::Progress(progress)).await
+pub(super) async fn progress(app: App, parts: Parts) -> ApiResult {
+    let progress: Progress = signed(&app, &parts.headers).await?;
+    let (media, dispatch) = (progress.media_id, dispatch(&parts)?);
+    tell(&app, media, Command::Progress { progress, dispatch }).await
 }
 
 /// `POST /api/handler/report`
 #[worker::send]
-pub(super) async fn report(app: App, headers: HeaderMap) -> ApiResult {
-    let report: JobReport = signed(&app, &headers).await?;
-    let media = report.media_id;
-    tell(&app, media, Command::Report(report)).await
+pub(super) async fn report(app: App, parts: Parts) -> ApiResult {
+    let report: JobReport = signed(&app, &parts.headers).await?;
+    let (media, dispatch) = (report.media_id, dispatch(&parts)?);
+    tell(&app, media, Command::Report { report, dispatch }).await
+}
+
+/// Which offer of the attempt the handler works on: its callbacks' `?dispatch=`, 0 without one.
+fn dispatch(parts: &Parts) -> ApiResult<u8> {
+    let Some(text) = query(parts, "dispatch") else { return Ok(0) };
+    text.parse().map_err(|_| ApiError::invalid("`dispatch` is a number from 0 to 255."))
 }
 
 /// Reads a signed body: the signature first, over the raw bytes, and only then the JSON.
@@ -91,20 +98,20 @@ pub(super) async fn source(app: App, Path(token): Path<String>, parts: Parts) ->
 #[worker::send]
 pub(super) async fn store(app: App, parts: Parts) -> ApiResult<Response> {
     let (token, path) = split(parts.uri.path()).ok_or(ProblemCode::NotFound)?;
-    let Token { media, grant: Grant::WriteOutputs { attempt }, .. } =
+    let Token { media, grant: Grant::WriteOutputs { attempt, dispatch }, .. } =
         app.config().tokens.verify(token, app.now())?
     else {
         return Err(ProblemCode::TokenInvalid.into());
     };
     let length = content_length(&parts.headers)?;
     check_size(length, MAX_OUTPUT)?;
-    tell(&app, media, Command::CheckAttempt { attempt }).await?;
+    tell(&app, media, Command::CheckAttempt { attempt, dispatch }).await?;
 
     // Goes on although the caller goes away, so that what became of it is looked at in any case.
     let (sender, receiver) = oneshot::channel();
     let storing = app.clone();
     app.wait_until(async move {
-        let _ = sender.send(store_output(&storing, media, attempt, path, length).await);
+        let _ = sender.send(store_output(&storing, media, (attempt, dispatch), path, length).await);
     });
     let etag = format!("\"{}\"", receiver.await.map_err(ApiError::internal)??);
     Ok((StatusCode::OK, [(http::header::ETAG, etag)]).into_response())
@@ -115,7 +122,7 @@ pub(super) async fn store(app: App, parts: Parts) -> ApiResult<Response> {
 async fn store_output(
     app: &App,
     media: MediaId,
-    attempt: u8,
+    (attempt, dispatch): (u8, u8),
     path: OutputPath,
     length: u64,
 ) -> ApiResult<String> {
@@ -141,7 +148,7 @@ async fn store_output(
             Some(store_body(&bucket, upload).await?.etag)
         }
     };
-    let checked = tell(app, media, Command::CheckStored { attempt }).await;
+    let checked = tell(app, media, Command::CheckStored { attempt, dispatch }).await;
     if let Err(ApiError { code: ProblemCode::StaleAttempt, .. }) = checked {
         bucket.delete(&key).await?;
     }

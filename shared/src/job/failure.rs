@@ -97,6 +97,8 @@ failure_codes! {
     StoreFailed = "store_failed", Transient;
     /// FFmpeg stopped making progress or ran out of its time.
     TimedOut = "timed_out", Transient;
+    /// The job did not fit in the host's time limit.
+    Deadline = "deadline", Transient;
     /// FFmpeg or the handler failed for a reason of its own (memory, disk, a crash).
     Internal = "internal", Transient;
     /// The handler was shut down in mid-job.

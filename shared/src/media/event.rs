@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::Source;
+use super::{Source, none_yet};
 use crate::job::{JobReport, Progress};
 
 /// What can happen to a media.
@@ -20,33 +20,65 @@ pub enum Event {
     UploadExpired,
     /// The outbox begins to carry out [`Effect::Dispatch`].
     Dispatched,
-    /// The handler took the job.
+    /// A backend took the job.
     JobAccepted {
         /// The attempt that it took.
         attempt: u8,
+        /// Which offer of it.
+        dispatch: u8,
         /// Its own id for it.
         job: String,
     },
-    /// No handler took the job.
+    /// A backend will not take the job, or could not be asked for long.
     DispatchFailed {
         /// The attempt that was offered.
         attempt: u8,
+        /// Which offer of it.
+        dispatch: u8,
         /// Why, in words.
         message: String,
     },
-    /// The handler's queue still holds the job: a sign of life without progress.
+    /// The backend still holds the job: a sign of life without progress.
     StillQueued {
         /// The attempt that waits.
         attempt: u8,
+        /// Which offer of it.
+        dispatch: u8,
+    },
+    /// The backend says that a worker has the job: a sign of life without progress.
+    Taken {
+        /// The attempt that is worked on.
+        attempt: u8,
+        /// Which offer of it.
+        dispatch: u8,
+    },
+    /// The time is over within which a worker was to take the job before the next backend gets it.
+    NotTaken {
+        /// The attempt that waits.
+        attempt: u8,
+        /// Which offer of it.
+        dispatch: u8,
     },
     /// The handler gave a sign of life.
-    Progressed(Progress),
+    Progressed {
+        /// How far it is.
+        progress: Progress,
+        /// Which offer of the attempt it works on.
+        dispatch: u8,
+    },
     /// The handler says how the attempt ended.
-    Reported(Box<JobReport>),
+    Reported {
+        /// How.
+        report: Box<JobReport>,
+        /// Which offer of the attempt it worked on.
+        dispatch: u8,
+    },
     /// The lease's time has come.
     LeaseExpired {
         /// The attempt whose lease it was.
         attempt: u8,
+        /// Which offer of it.
+        dispatch: u8,
     },
     /// Somebody asks for the retry.
     Retry,
@@ -57,15 +89,17 @@ pub enum Event {
 }
 
 impl Event {
-    /// The attempt that it is about, if it is about one.
-    pub(super) fn attempt(&self) -> Option<u8> {
+    /// The attempt that it is about and which offer of it, if it is about one.
+    pub(super) const fn attempt(&self) -> Option<(u8, u8)> {
         match self {
-            Self::JobAccepted { attempt, .. }
-            | Self::DispatchFailed { attempt, .. }
-            | Self::StillQueued { attempt }
-            | Self::LeaseExpired { attempt } => Some(*attempt),
-            Self::Progressed(progress) => Some(progress.attempt),
-            Self::Reported(report) => Some(report.attempt),
+            Self::JobAccepted { attempt, dispatch, .. }
+            | Self::DispatchFailed { attempt, dispatch, .. }
+            | Self::StillQueued { attempt, dispatch }
+            | Self::Taken { attempt, dispatch }
+            | Self::NotTaken { attempt, dispatch }
+            | Self::LeaseExpired { attempt, dispatch } => Some((*attempt, *dispatch)),
+            Self::Progressed { progress, dispatch } => Some((progress.attempt, *dispatch)),
+            Self::Reported { report, dispatch } => Some((report.attempt, *dispatch)),
             _ => None,
         }
     }
@@ -78,15 +112,21 @@ pub enum Effect {
     /// Apply [`Event::Dispatched`], which counts the attempt, and thereby get
     /// [`StartJob`](Self::StartJob).
     Dispatch,
-    /// Hand the job to the handler, then apply [`Event::JobAccepted`] or
+    /// Offer the job to the attempt's backend, then apply [`Event::JobAccepted`] or
     /// [`Event::DispatchFailed`].
     StartJob {
         /// The attempt to start; beyond [`INGEST`](crate::job::INGEST) it is to bring the source.
         attempt: u8,
+        /// Which offer of it.
+        #[serde(default, skip_serializing_if = "none_yet")]
+        dispatch: u8,
     },
-    /// Tell the handler to stop. Best effort: its reports are stale anyhow.
+    /// Tell a backend to stop. Best effort: what comes of the job is stale anyhow.
     CancelJob {
-        /// The handler's id for the job.
+        /// The backend; empty where that was before backends had names.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        backend: String,
+        /// Its id for the job.
         job: String,
     },
     /// Delete every object of the media and abort its uploads, unless a retry has taken it on since.

@@ -6,7 +6,7 @@
 
 use jiff::Timestamp;
 
-use super::{Announcement, Attempt, Effect, Event, Media, Rejected, State, Timing};
+use super::{Announcement, Attempt, Class, Effect, Event, Media, Rejected, Rules, State};
 use crate::job::{Failure, FailureCode, INGEST, Outcome, RetryPolicy};
 
 /// Attempts at bringing a source from its URL: the first and one retry.
@@ -19,12 +19,13 @@ impl Media {
     }
 
     /// Begins an attempt at bringing the source from its URL.
-    pub(super) fn begin_ingest(&mut self, now: Timestamp, timing: Timing) -> Effect {
+    pub(super) fn begin_ingest(&mut self, now: Timestamp, rules: &Rules) -> Effect {
         self.ingests += 1;
-        let attempt = Attempt::begin(self.last_ingest(), now, timing);
+        let route = rules.routes.of(Class::Ingest, self.missed.as_deref());
+        let attempt = Attempt::begin(self.last_ingest(), route, now, rules);
         self.state =
-            State::Uploading { expires_at: now + timing.upload, ingest: Some(Box::new(attempt)) };
-        Effect::StartJob { attempt: self.last_ingest() }
+            State::Uploading { expires_at: now + rules.upload, ingest: Some(Box::new(attempt)) };
+        Effect::StartJob { attempt: self.last_ingest(), dispatch: 0 }
     }
 
     pub(super) fn while_ingesting(
@@ -33,9 +34,15 @@ impl Media {
         mut attempt: Box<Attempt>,
         event: Event,
         now: Timestamp,
-        timing: Timing,
+        rules: &Rules,
     ) -> Result<(Self, Vec<Effect>), Rejected> {
-        let running = attempt.number;
+        let ours = event.attempt() == Some(attempt.id());
+        if let Some(effects) = attempt.hear(&event, now, rules) {
+            self.state = State::Uploading { expires_at, ingest: Some(attempt) };
+            self.updated_at = now;
+            return Ok((self, effects));
+        }
+        self.last_ingest_dispatch = attempt.dispatch;
         let mut effects = Vec::new();
         match event {
             Event::SourceStored(source) => effects = self.source_stored(source),
@@ -43,51 +50,40 @@ impl Media {
                 let expires_at = expires_at.max(until);
                 self.state = State::Uploading { expires_at, ingest: Some(attempt) };
             }
-            Event::JobAccepted { attempt: number, job } if number == running => {
-                attempt.job = Some(job);
-                attempt.renew(now, timing);
-                self.state = State::Uploading { expires_at, ingest: Some(attempt) };
-            }
-            Event::StillQueued { attempt: number } if number == running => {
-                attempt.renew(now, timing);
-                self.state = State::Uploading { expires_at, ingest: Some(attempt) };
-            }
-            Event::Progressed(progress) if progress.attempt == running => {
-                attempt.progressed(progress, now, timing);
-                self.state = State::Uploading { expires_at, ingest: Some(attempt) };
-            }
-            Event::Reported(report) if report.attempt == running => match report.outcome {
+            Event::Reported { report, .. } if ours => match report.outcome {
                 // The stored source is about to be heard of; it has one more lease's time.
                 Outcome::Completed { .. } => {
-                    attempt.renew(now, timing);
+                    attempt.renew(now, rules);
                     self.state = State::Uploading { expires_at, ingest: Some(attempt) };
                 }
                 // The job is over: there is none to cancel.
-                Outcome::Failed { error } => effects = self.ingest_failed(error, None, now, timing),
+                Outcome::Failed { error } => {
+                    self.note_missed(&attempt, &error);
+                    effects = self.ingest_failed(error, None, now, rules);
+                }
             },
-            Event::DispatchFailed { attempt: number, message } if number == running => {
+            Event::DispatchFailed { message, .. } if ours && !attempt.taken => {
                 let error = Failure::new(FailureCode::DispatchFailed, message);
-                effects = self.ingest_failed(error, None, now, timing);
+                effects = self.ingest_failed(error, None, now, rules);
             }
-            Event::LeaseExpired { attempt: number }
-                if number == running && now >= attempt.lease_until =>
-            {
+            Event::LeaseExpired { .. } if ours && now >= attempt.lease_until => {
                 let error = Failure::new(
                     FailureCode::HandlerLost,
                     "The handler fell silent in mid-download.",
                 );
-                effects = self.ingest_failed(error, attempt.job, now, timing);
+                effects = self.ingest_failed(error, attempt.cancel(), now, rules);
             }
             Event::UploadExpired if now >= expires_at => {
-                effects = self.ingest_failed(Failure::upload_expired(), attempt.job, now, timing);
+                effects =
+                    self.ingest_failed(Failure::upload_expired(), attempt.cancel(), now, rules);
             }
             Event::Cancel => {
                 let error = Failure::new(FailureCode::Cancelled, "The media was cancelled.");
-                effects = self.ingest_failed(error, attempt.job, now, timing);
+                effects = self.ingest_failed(error, attempt.cancel(), now, rules);
             }
             Event::Delete => {
                 effects = self.deleted(now);
-                effects.extend(attempt.job.map(|job| Effect::CancelJob { job }));
+                effects.extend(attempt.cancel());
             }
             Event::Retry => return Err(Rejected::NotFailed),
             _ => return Err(Rejected::Stale),
@@ -99,18 +95,18 @@ impl Media {
     fn ingest_failed(
         &mut self,
         error: Failure,
-        job: Option<String>,
+        cancel: Option<Effect>,
         now: Timestamp,
-        timing: Timing,
+        rules: &Rules,
     ) -> Vec<Effect> {
         let again = error.transient
             && self.details.pipeline.retry == RetryPolicy::Automatic
             && self.ingests < MAX_INGESTS;
         self.state = State::Failed { source: None, error };
         let mut effects = vec![Effect::DeleteObjects, self.announce(Announcement::Failed)];
-        effects.extend(job.map(|job| Effect::CancelJob { job }));
+        effects.extend(cancel);
         if again {
-            effects.push(self.begin_ingest(now, timing));
+            effects.push(self.begin_ingest(now, rules));
         }
         effects
     }

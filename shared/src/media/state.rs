@@ -3,9 +3,9 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::Timing;
+use super::Attempt;
 use crate::{
-    job::{Failure, JobReport, Pipeline, Progress},
+    job::{Failure, JobReport, Pipeline},
     source_url::SourceUrl,
 };
 
@@ -109,53 +109,5 @@ impl State {
             Self::Failed { .. } => "failed",
             Self::Deleted { .. } => "deleted",
         }
-    }
-}
-
-/// A running attempt.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Attempt {
-    /// Its number: from 1, or beyond [`INGEST`](crate::job::INGEST) where it brings the source.
-    pub number: u8,
-    /// When it was dispatched.
-    pub dispatched_at: Timestamp,
-    /// When it counts as lost unless the handler gives a sign of life.
-    pub lease_until: Timestamp,
-    /// The handler's id for it, once the handler has taken it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub job: Option<String>,
-    /// The last sign of life, once there was one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub progress: Option<Progress>,
-}
-
-impl Attempt {
-    /// An attempt that is dispatched now.
-    pub(super) fn begin(number: u8, now: Timestamp, timing: Timing) -> Self {
-        let lease_until = now + timing.lease;
-        Self { number, dispatched_at: now, lease_until, job: None, progress: None }
-    }
-
-    /// Takes a sign of life.
-    pub(super) fn renew(&mut self, now: Timestamp, timing: Timing) {
-        self.lease_until = now + timing.lease;
-    }
-
-    /// Takes a sign of life that tells how far the job is.
-    pub(super) fn progressed(&mut self, mut progress: Progress, now: Timestamp, timing: Timing) {
-        // Requests can overtake each other: what was reached stays reached.
-        if let Some(last) = &self.progress {
-            progress.playable |= last.playable;
-            progress.percent = progress.percent.max(last.percent);
-            progress.bytes = progress.bytes.max(last.bytes);
-        }
-        self.progress = Some(progress);
-        self.renew(now, timing);
-    }
-
-    /// Whether the attempt's outputs can be played while they grow.
-    pub fn playable(&self) -> bool {
-        self.progress.as_ref().is_some_and(|progress| progress.playable)
     }
 }

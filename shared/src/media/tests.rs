@@ -1,14 +1,20 @@
-//! Every pair of state and event, and every order of events.
+//! Every pair of state and event, every order of events ([`orders`]), and the way from one backend
+//! to the next ([`fallback`]).
 
-use std::fmt::Write;
+use std::{fmt::Write, sync::LazyLock};
 
-use proptest::prelude::*;
+mod fallback;
+mod orders;
 
 use super::*;
 use crate::job::{INGEST, JobReport, Metrics, Progress, RetryPolicy, Stage, Summary};
 
-const TIMING: Timing =
-    Timing { upload: SignedDuration::from_hours(24), lease: SignedDuration::from_secs(60) };
+static RULES: LazyLock<Rules> = LazyLock::new(|| Rules {
+    upload: SignedDuration::from_hours(24),
+    lease: SignedDuration::from_secs(60),
+    fallback: SignedDuration::from_secs(120),
+    routes: Routes::only("box"),
+});
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).expect("a time")
@@ -19,22 +25,16 @@ fn source() -> Source {
 }
 
 fn created(retry: RetryPolicy) -> Media {
-    let mut details = Details::default();
-    details.pipeline.retry = retry;
-    Media::create(MediaId::derived(&["test"]), details, at(0), TIMING).0
+    create(retry, false, &RULES).0
 }
 
 /// A media whose source is brought from its URL.
 fn from_url(retry: RetryPolicy) -> Media {
-    let mut details = Details::default();
-    details.pipeline.retry = retry;
-    details.source_url =
-        Some("https://example.com/a.mp4?key=s3cret".to_owned().try_into().expect("a URL"));
-    Media::create(MediaId::derived(&["test"]), details, at(0), TIMING).0
+    create(retry, true, &RULES).0
 }
 
 fn progress(attempt: u8, percent: f32, playable: bool) -> Event {
-    Event::Progressed(Progress {
+    let progress = Progress {
         media_id: MediaId::derived(&["test"]),
         attempt,
         stage: Stage::Encoding,
@@ -43,14 +43,15 @@ fn progress(attempt: u8, percent: f32, playable: bool) -> Event {
         eta_seconds: None,
         bytes: None,
         playable,
-    })
+    };
+    Event::Progressed { progress, dispatch: 0 }
 }
 
 fn report(attempt: u8, outcome: Outcome) -> Event {
     let media_id = MediaId::derived(&["test"]);
     let metrics = Metrics::default();
     let report = JobReport { media_id, attempt, outcome, source_sha256: None, metrics };
-    Event::Reported(Box::new(report))
+    Event::Reported { report: Box::new(report), dispatch: 0 }
 }
 
 fn completed(attempt: u8) -> Event {
@@ -61,6 +62,16 @@ fn failed(attempt: u8, code: FailureCode) -> Event {
     report(attempt, Outcome::Failed { error: Failure::new(code, "no") })
 }
 
+fn create(retry: RetryPolicy, from_url: bool, rules: &Rules) -> (Media, Vec<Effect>) {
+    let mut details = Details::default();
+    details.pipeline.retry = retry;
+    if from_url {
+        let url = "https://example.com/a.mp4?key=s3cret".to_owned();
+        details.source_url = Some(url.try_into().expect("a URL"));
+    }
+    Media::create(MediaId::derived(&["test"]), details, at(0), rules)
+}
+
 /// Applies events that must all be accepted.
 fn after(events: impl IntoIterator<Item = Event>) -> Media {
     on(created(RetryPolicy::Manual), events)
@@ -69,11 +80,11 @@ fn after(events: impl IntoIterator<Item = Event>) -> Media {
 fn on(media: Media, events: impl IntoIterator<Item = Event>) -> Media {
     events
         .into_iter()
-        .fold(media, |media, event| media.apply(event, at(1), TIMING).expect("an accepted event").0)
+        .fold(media, |media, event| media.apply(event, at(1), &RULES).expect("an accepted event").0)
 }
 
 fn accepted(attempt: u8) -> Event {
-    Event::JobAccepted { attempt, job: "job".into() }
+    Event::JobAccepted { attempt, dispatch: 0, job: "job".into() }
 }
 
 fn states() -> Vec<(&'static str, Media)> {
@@ -116,27 +127,32 @@ fn events() -> Vec<(&'static str, Event)> {
         ("upload expired", Event::UploadExpired),
         ("dispatched", Event::Dispatched),
         ("job accepted 1", accepted(1)),
-        ("dispatch failed 1", Event::DispatchFailed { attempt: 1, message: "no".into() }),
-        ("still queued 1", Event::StillQueued { attempt: 1 }),
+        (
+            "dispatch failed 1",
+            Event::DispatchFailed { attempt: 1, dispatch: 0, message: "no".into() },
+        ),
+        ("still queued 1", Event::StillQueued { attempt: 1, dispatch: 0 }),
+        ("taken 1", Event::Taken { attempt: 1, dispatch: 0 }),
+        ("not taken 1", Event::NotTaken { attempt: 1, dispatch: 0 }),
         ("progressed 1", progress(1, 1.0, true)),
         ("progressed 2", progress(2, 1.0, false)),
         ("completed 1", completed(1)),
         ("completed 2", completed(2)),
         ("failed 1", failed(1, FailureCode::Internal)),
         ("failed 2", failed(2, FailureCode::Internal)),
-        ("lease expired 1", Event::LeaseExpired { attempt: 1 }),
-        ("lease expired 2", Event::LeaseExpired { attempt: 2 }),
+        ("lease expired 1", Event::LeaseExpired { attempt: 1, dispatch: 0 }),
+        ("lease expired 2", Event::LeaseExpired { attempt: 2, dispatch: 0 }),
         ("job accepted 101", accepted(101)),
-        ("refused 101", Event::DispatchFailed { attempt: 101, message: "no".into() }),
-        ("still queued 101", Event::StillQueued { attempt: 101 }),
+        ("refused 101", Event::DispatchFailed { attempt: 101, dispatch: 0, message: "no".into() }),
+        ("still queued 101", Event::StillQueued { attempt: 101, dispatch: 0 }),
         ("progressed 101", progress(101, 1.0, false)),
         ("completed 101", completed(101)),
         ("failed 101", failed(101, FailureCode::SourceNotFound)),
-        ("lease expired 101", Event::LeaseExpired { attempt: 101 }),
+        ("lease expired 101", Event::LeaseExpired { attempt: 101, dispatch: 0 }),
         ("progressed 102", progress(102, 1.0, false)),
         ("completed 102", completed(102)),
         ("failed 102", failed(102, FailureCode::SourceNotFound)),
-        ("lease expired 102", Event::LeaseExpired { attempt: 102 }),
+        ("lease expired 102", Event::LeaseExpired { attempt: 102, dispatch: 0 }),
         ("retry", Event::Retry),
         ("cancel", Event::Cancel),
         ("delete", Event::Delete),
@@ -150,7 +166,7 @@ fn every_state_and_event() {
     for (state_name, media) in states() {
         writeln!(table, "{state_name}").expect("a string");
         for (event_name, event) in events() {
-            let answer = match media.clone().apply(event, at(1_000_000), TIMING) {
+            let answer = match media.clone().apply(event, at(1_000_000), &RULES) {
                 Ok((next, effects)) => {
                     let effects: Vec<_> = effects.iter().map(effect_name).collect();
                     format!("→ {} [{}]", next.state.name(), effects.join(", "))
@@ -166,8 +182,9 @@ fn every_state_and_event() {
 fn effect_name(effect: &Effect) -> String {
     match effect {
         Effect::Dispatch => "dispatch".into(),
-        Effect::StartJob { attempt } => format!("start {attempt}"),
-        Effect::CancelJob { job } => format!("cancel {job}"),
+        Effect::StartJob { attempt, dispatch: 0 } => format!("start {attempt}"),
+        Effect::StartJob { attempt, dispatch } => format!("start {attempt} again, {dispatch}"),
+        Effect::CancelJob { backend, job } => format!("cancel {job} at {backend}"),
         Effect::DeleteObjects => "delete objects".into(),
         Effect::Announce { kind, sequence } => format!("{} #{sequence}", kind.as_str()),
     }
@@ -191,21 +208,21 @@ fn deadlines_are_not_met_early() {
     let uploading = created(RetryPolicy::Manual);
     let (due, event) = uploading.deadline().expect("a deadline");
     assert_eq!((due, &event), (at(86_400), &Event::UploadExpired));
-    assert_eq!(uploading.apply(event, at(86_399), TIMING), Err(Rejected::Stale));
+    assert_eq!(uploading.apply(event, at(86_399), &RULES), Err(Rejected::Stale));
 
     let running = after([Event::SourceStored(source()), Event::Dispatched]);
     let (due, event) = running.deadline().expect("a deadline");
-    assert_eq!((due, &event), (at(61), &Event::LeaseExpired { attempt: 1 }));
-    assert_eq!(running.clone().apply(event.clone(), at(60), TIMING), Err(Rejected::Stale));
-    let (renewed, _) = running.apply(progress(1, 5.0, false), at(60), TIMING).expect("progress");
+    assert_eq!((due, &event), (at(61), &Event::LeaseExpired { attempt: 1, dispatch: 0 }));
+    assert_eq!(running.clone().apply(event.clone(), at(60), &RULES), Err(Rejected::Stale));
+    let (renewed, _) = running.apply(progress(1, 5.0, false), at(60), &RULES).expect("progress");
     assert_eq!(renewed.deadline().expect("a deadline").0, at(120));
-    assert_eq!(renewed.apply(event, at(61), TIMING), Err(Rejected::Stale));
+    assert_eq!(renewed.apply(event, at(61), &RULES), Err(Rejected::Stale));
 }
 
 #[test]
 fn progress_that_was_overtaken_takes_nothing_back() {
     let media = after([Event::SourceStored(source()), Event::Dispatched, progress(1, 50.0, true)]);
-    let (media, effects) = media.apply(progress(1, 40.0, false), at(2), TIMING).expect("progress");
+    let (media, effects) = media.apply(progress(1, 40.0, false), at(2), &RULES).expect("progress");
     assert!(effects.is_empty());
     let State::Transcoding { attempt, .. } = &media.state else { panic!("{:?}", media.state) };
     assert_eq!(attempt.progress.as_ref().map(|progress| progress.percent), Some(50.0));
@@ -219,18 +236,18 @@ fn is_final_when_nothing_but_deletion_can_follow() {
     let expected = ["failed 2", "failed, no source", "ready", "deleted", "ingest 102 failed"];
     assert_eq!(finals, expected);
     for (name, media) in states() {
-        let retried = media.clone().apply(Event::Retry, at(1), TIMING).is_ok();
+        let retried = media.clone().apply(Event::Retry, at(1), &RULES).is_ok();
         assert_eq!(retried, media.state.name() == "failed" && !media.is_final(), "{name}");
     }
 }
 
 #[test]
 fn a_failed_download_is_retried_once_if_asked_for() {
-    let run = |media: Media, event| media.apply(event, at(1), TIMING).expect("an accepted event");
+    let run = |media: Media, event| media.apply(event, at(1), &RULES).expect("an accepted event");
     let gone = |attempt| failed(attempt, FailureCode::SourceUnreachable);
     let (media, effects) = run(from_url(RetryPolicy::Automatic), gone(101));
     assert_eq!((media.state.name(), media.retries_left()), ("uploading", 0));
-    assert!(effects.contains(&Effect::StartJob { attempt: 102 }));
+    assert!(effects.contains(&Effect::StartJob { attempt: 102, dispatch: 0 }));
     let (media, _) = run(media, gone(102));
     assert!(media.is_final());
 
@@ -250,8 +267,9 @@ fn a_digest_that_was_not_known_comes_with_the_report() {
             source_sha256: Some("7".repeat(64)),
             metrics: Metrics::default(),
         };
-        let (media, _) =
-            media.apply(Event::Reported(Box::new(report)), at(2), TIMING).expect("a report");
+        let (media, _) = media
+            .apply(Event::Reported { report: Box::new(report), dispatch: 0 }, at(2), &RULES)
+            .expect("a report");
         match media.state {
             State::Ready { source, .. } | State::Failed { source: Some(source), .. } => {
                 source.sha256
@@ -270,7 +288,7 @@ fn a_digest_that_was_not_known_comes_with_the_report() {
 
 #[test]
 fn a_transient_failure_is_retried_once_if_asked_for() {
-    let run = |media: Media, event| media.apply(event, at(1), TIMING).expect("an accepted event");
+    let run = |media: Media, event| media.apply(event, at(1), &RULES).expect("an accepted event");
     let start = || {
         let (media, _) = run(created(RetryPolicy::Automatic), Event::SourceStored(source()));
         run(media, Event::Dispatched).0
@@ -286,124 +304,4 @@ fn a_transient_failure_is_retried_once_if_asked_for() {
 
     let (media, _) = run(start(), failed(1, FailureCode::CorruptMedia));
     assert_eq!((media.state.name(), media.retries_left()), ("failed", 1));
-}
-
-fn any_event() -> impl Strategy<Value = Event> {
-    let attempt = prop_oneof![3 => 0u8..4, 2 => INGEST..INGEST + 4];
-    prop_oneof![
-        1 => Just(Event::SourceStored(source())),
-        1 => (0i64..200_000).prop_map(|second| Event::UploadKept { until: at(second) }),
-        1 => Just(Event::UploadExpired),
-        4 => Just(Event::Dispatched),
-        1 => attempt.clone().prop_map(accepted),
-        1 => attempt.clone().prop_map(|attempt| Event::DispatchFailed { attempt, message: "no".into() }),
-        1 => attempt.clone().prop_map(|attempt| Event::StillQueued { attempt }),
-        1 => (attempt.clone(), 0f32..100.0, any::<bool>())
-            .prop_map(|(attempt, percent, playable)| progress(attempt, percent, playable)),
-        1 => attempt.clone().prop_map(completed),
-        1 => (attempt.clone(), prop::sample::select(FailureCode::ALL))
-            .prop_map(|(attempt, code)| failed(attempt, code)),
-        1 => attempt.prop_map(|attempt| Event::LeaseExpired { attempt }),
-        2 => Just(Event::Retry),
-        1 => Just(Event::Cancel),
-        1 => Just(Event::Delete),
-    ]
-}
-
-fn attempt_of(event: &Event) -> Option<u8> {
-    match event {
-        Event::JobAccepted { attempt, .. }
-        | Event::DispatchFailed { attempt, .. }
-        | Event::StillQueued { attempt }
-        | Event::LeaseExpired { attempt } => Some(*attempt),
-        Event::Progressed(progress) => Some(progress.attempt),
-        Event::Reported(report) => Some(report.attempt),
-        _ => None,
-    }
-}
-
-fn running(media: &Media) -> Option<u8> {
-    match &media.state {
-        State::Transcoding { attempt, .. } => Some(attempt.number),
-        State::Uploading { ingest: Some(attempt), .. } => Some(attempt.number),
-        _ => None,
-    }
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2000))]
-
-    /// Duplicates, late and reordered events, in any order and at any pace.
-    #[test]
-    fn invariants_hold_in_every_order(
-        automatic in any::<bool>(),
-        // The source first, mostly: else half of the runs would never get anywhere.
-        upload in prop::bool::weighted(0.7),
-        url in any::<bool>(),
-        events in prop::collection::vec((any_event(), 0i64..100), 0..40),
-    ) {
-        let retry = if automatic { RetryPolicy::Automatic } else { RetryPolicy::Manual };
-        let mut media = if url { from_url(retry) } else { created(retry) };
-        let mut now = at(1);
-        let mut sequence = media.sequence;
-        let (mut starts, mut ingests) = (0, u8::from(url));
-        let events = upload.then_some((Event::SourceStored(source()), 0)).into_iter().chain(events);
-        for (event, wait) in events {
-            now += SignedDuration::from_secs(wait);
-            let before = media.clone();
-            let Ok((next, effects)) = media.clone().apply(event.clone(), now, TIMING) else { continue };
-
-            if let Some(attempt) = attempt_of(&event) {
-                prop_assert_eq!(running(&before), Some(attempt), "a stale event changed something");
-            }
-            match before.state {
-                State::Ready { .. } => prop_assert_eq!(&event, &Event::Delete),
-                State::Deleted { .. } => prop_assert!(false, "something left deleted"),
-                _ => {}
-            }
-            for effect in &effects {
-                match effect {
-                    Effect::Announce { sequence: number, .. } => {
-                        sequence += 1;
-                        prop_assert_eq!(*number, sequence);
-                    }
-                    Effect::StartJob { attempt } if *attempt > INGEST => {
-                        ingests += 1;
-                        prop_assert_eq!(*attempt, INGEST + ingests);
-                        prop_assert!(starts == 0, "a source was brought that was there");
-                    }
-                    Effect::StartJob { attempt } => {
-                        starts += 1;
-                        prop_assert_eq!(*attempt, starts);
-                    }
-                    _ => {}
-                }
-            }
-            prop_assert!(next.attempts <= MAX_ATTEMPTS && next.attempts == starts);
-            prop_assert!(next.ingests <= MAX_INGESTS && next.ingests == ingests);
-            let known = format!("{:?}", next.details.source_url.as_ref().map(|url| url.expose().query()));
-            let waits = matches!(next.state, State::Uploading { .. } | State::Failed { source: None, .. });
-            prop_assert_eq!(known.contains("s3cret"), url && waits, "kept as long as it is needed");
-            prop_assert_eq!(next.sequence, sequence);
-            prop_assert!(next.updated_at >= before.updated_at);
-            media = next;
-        }
-
-        // However it was left, its deadlines and its own effects alone bring it to an end.
-        for _ in 0..10 {
-            let event = match media.deadline() {
-                Some((due, event)) => {
-                    now = now.max(due);
-                    event
-                }
-                None if matches!(media.state, State::Uploaded { .. }) => Event::Dispatched,
-                None => break,
-            };
-            media = media.apply(event, now, TIMING).expect("a due event").0;
-        }
-        prop_assert!(
-            matches!(media.state, State::Ready { .. } | State::Failed { .. } | State::Deleted { .. }),
-            "left hanging: {:?}", media.state
-        );
-    }
 }

@@ -5,7 +5,7 @@ use http::{StatusCode, request::Parts};
 use reelmill_shared::{
     id::{MediaId, UploadId},
     job::INGEST,
-    media::Details,
+    media::{Attempt, Details},
     problem::ProblemCode,
     token::Grant,
     upload::{
@@ -74,7 +74,7 @@ pub(super) async fn create(app: &App, mut parts: Parts) -> ApiResult {
         metadata: header("upload-metadata"),
         concat: header("upload-concat"),
         created_at: app.now(),
-        patience: app.config().timing.upload.as_secs(),
+        patience: app.config().rules.upload.as_secs(),
     };
     let view = match &wanted.concat {
         Some(Concat::Partial) => start(app, &wanted, about).await?,
@@ -154,7 +154,7 @@ async fn target(app: &App, parts: &mut Parts, metadata: &Metadata) -> ApiResult<
         let token = app.config().tokens.verify(&token, app.now())?;
         let bringer = match token.grant {
             Grant::Upload => None,
-            Grant::BringSource { attempt } => Some(attempt),
+            Grant::BringSource { attempt, dispatch } => Some((attempt, dispatch)),
             _ => return Err(ProblemCode::TokenInvalid.into()),
         };
         return of_media(app, token.media, bringer).await;
@@ -176,12 +176,12 @@ async fn target(app: &App, parts: &mut Parts, metadata: &Metadata) -> ApiResult<
 
 /// A media that exists. While its source is being fetched from its URL, nobody but the attempt that
 /// does so is to upload it.
-async fn of_media(app: &App, id: MediaId, bringer: Option<u8>) -> ApiResult<Target> {
+async fn of_media(app: &App, id: MediaId, bringer: Option<(u8, u8)>) -> ApiResult<Target> {
     let record: Record = app.media(id)?.send(&media_object::Command::Get).await?;
-    let running = record.media.running().map(|attempt| attempt.number);
+    let running = record.media.running().map(Attempt::id);
     match bringer {
         Some(_) if bringer != running => Err(ProblemCode::StaleAttempt.into()),
-        None if matches!(running, Some(attempt) if attempt > INGEST) => Err(ApiError::new(
+        None if matches!(running, Some((attempt, _)) if attempt > INGEST) => Err(ApiError::new(
             ProblemCode::UploadInProgress,
             "The source is being fetched from its URL.",
         )),

@@ -1,0 +1,77 @@
+//! The backends of a deployment, and what can be asked of each.
+
+use reelmill_shared::job::Job;
+use serde_json::Value;
+
+use super::{Api, JobStatus, RunPod, Start};
+
+/// A place where handlers take jobs.
+#[derive(Debug)]
+pub enum Backend {
+    /// A handler's own API (`gpu-handler serve`), or another one like it.
+    Http(Api),
+    /// RunPod's.
+    RunPod(RunPod),
+}
+
+impl Backend {
+    /// Offers it a job.
+    pub async fn start(&self, job: &Job) -> Start {
+        match self {
+            Self::Http(api) => api.start(job).await,
+            Self::RunPod(runpod) => runpod.start(job).await,
+        }
+    }
+
+    /// Asks what became of a job.
+    pub async fn status(&self, job: &str) -> JobStatus {
+        match self {
+            Self::Http(api) => api.status(job).await,
+            Self::RunPod(runpod) => runpod.status(job).await,
+        }
+    }
+
+    /// Asks it to stop a job. A job it does not know is as good as stopped.
+    ///
+    /// # Errors
+    /// A sentence, where it is worth trying again.
+    pub async fn cancel(&self, job: &str) -> Result<(), String> {
+        match self {
+            Self::Http(api) => api.cancel(job).await,
+            Self::RunPod(runpod) => runpod.cancel(job).await,
+        }
+    }
+
+    /// Its own account of itself.
+    ///
+    /// # Errors
+    /// A sentence that says why there is none.
+    pub async fn health(&self) -> Result<Value, String> {
+        match self {
+            Self::Http(api) => api.health().await,
+            Self::RunPod(runpod) => runpod.health().await,
+        }
+    }
+}
+
+/// Every backend by its name, the default first.
+#[derive(Debug)]
+pub struct Backends(Vec<(String, Backend)>);
+
+impl Backends {
+    /// Those, of which there is at least one.
+    pub const fn new(backends: Vec<(String, Backend)>) -> Self {
+        Self(backends)
+    }
+
+    /// The backend of that name. Jobs from before backends had names are the first one's.
+    pub fn get(&self, name: &str) -> Option<&Backend> {
+        let found = |(known, backend)| (known == name || name.is_empty()).then_some(backend);
+        self.iter().find_map(found)
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Backend)> {
+        self.0.iter().map(|(name, backend)| (name.as_str(), backend))
+    }
+}
