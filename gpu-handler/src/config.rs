@@ -1,5 +1,6 @@
 //! Configuration from the environment; nothing else in this crate reads it.
 
+pub mod aws;
 pub mod runpod;
 mod source;
 
@@ -10,6 +11,7 @@ use reelmill_shared::{
     webhook::{InvalidSecret, WebhookSecrets},
 };
 
+use aws::{LedgerTable, Sqs};
 use runpod::Runpod;
 use source::{Source, invalid};
 
@@ -42,6 +44,10 @@ pub struct Config {
     pub limits: JobLimits,
     /// Set where this is a worker of RunPod's.
     pub runpod: Option<Runpod>,
+    /// The queue of SQS's that jobs come from, where one is named.
+    pub sqs: Option<Sqs>,
+    /// The table in which workers tell each other who is at what.
+    pub ledger: Option<LedgerTable>,
 }
 
 /// How FFmpeg and ffprobe are run.
@@ -167,6 +173,8 @@ impl Config {
                 output_bytes: source.number("REELMILL_MAX_OUTPUT_BYTES", 1..=1 << 44, 64 << 30)?,
             },
             runpod: Runpod::read(&source)?,
+            sqs: Sqs::read(&source)?,
+            ledger: LedgerTable::read(&source)?,
         })
     }
 }
@@ -176,6 +184,8 @@ impl Config {
 pub enum Home {
     /// RunPod's serverless platform.
     Runpod,
+    /// Anywhere, with a queue of SQS's to take jobs from.
+    Sqs,
     /// A box of one's own, where callers of `serve` have a key.
     Box,
 }
@@ -188,7 +198,11 @@ impl Home {
     }
 
     fn read(is_set: &dyn Fn(&str) -> bool) -> Option<Self> {
-        let signs = [(runpod::GET_JOB, Self::Runpod), ("HANDLER_API_KEY", Self::Box)];
+        let signs = [
+            (runpod::GET_JOB, Self::Runpod),
+            (aws::QUEUE, Self::Sqs),
+            ("HANDLER_API_KEY", Self::Box),
+        ];
         signs.into_iter().find(|(name, _)| is_set(name)).map(|(_, home)| home)
     }
 }
@@ -251,6 +265,7 @@ mod tests {
     fn an_environment_tells_where_it_is() {
         let home = |set: &[&str]| Home::read(&|name| set.contains(&name));
         assert_eq!(home(&["HANDLER_API_KEY", runpod::GET_JOB]), Some(Home::Runpod));
+        assert_eq!(home(&["HANDLER_API_KEY", aws::QUEUE]), Some(Home::Sqs));
         assert_eq!(home(&["HANDLER_API_KEY"]), Some(Home::Box));
         assert_eq!(home(&["RUNPOD_POD_ID"]), None);
     }

@@ -194,6 +194,18 @@ impl Jobs {
         self.lock().counts
     }
 
+    /// Forgets a job that is handed back without an end, so that it can be handed in anew.
+    pub fn forget(&self, id: &str) {
+        let inner = &mut *self.lock();
+        let Some(job) = inner.jobs.remove(id) else { return };
+        match job.phase {
+            Phase::Queued => inner.counts.queued -= 1,
+            Phase::Running => inner.counts.running -= 1,
+            Phase::Ended(_) => {}
+        }
+        self.over.notify_waiters();
+    }
+
     /// Takes no more jobs, and gives those that are not over yet.
     pub fn close(&self) -> Vec<Job> {
         let mut inner = self.lock();
@@ -258,6 +270,18 @@ mod tests {
         assert_eq!((admission, id.as_str()), (Admission::Known, "a"));
         jobs.ended("a", report(1), false, String::new());
         assert_eq!(jobs.admit("c", attempt(1), 10).0, Admission::Known);
+    }
+
+    #[tokio::test]
+    async fn what_is_handed_back_is_new_again() {
+        let jobs = Jobs::default();
+        for id in ["a", "b"] {
+            assert_eq!(jobs.admit(id, attempt(1), 1).0, Admission::New);
+            jobs.started(id);
+            jobs.forget(id);
+            assert!(jobs.get(id).is_none() && jobs.end_of(id).await.is_none());
+        }
+        assert_eq!(jobs.counts(), Counts::default());
     }
 
     #[tokio::test]

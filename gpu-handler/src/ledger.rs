@@ -34,7 +34,10 @@ use reelmill_shared::job::{Job, JobReport};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::aws::{AwsError, Trouble};
+use crate::{
+    aws::{AwsError, Trouble},
+    config::aws::LedgerTable,
+};
 use item::{Entry, number, text};
 
 /// How long an entry is kept after it was last written: longer than any queue keeps a message.
@@ -135,6 +138,11 @@ impl Ledger {
     /// `lease`.
     pub fn new(client: Client, table: String, worker: String, lease: Duration) -> Self {
         Self { client, table, worker, lease, clock: Arc::new(Timestamp::now) }
+    }
+
+    /// The ledger that the configuration names, in the account that `sdk` leads to.
+    pub fn open(sdk: &aws_config::SdkConfig, table: &LedgerTable, lease: Duration) -> Self {
+        Self::new(Client::new(sdk), table.name.clone(), table.worker.clone(), lease)
     }
 
     /// The same by another wall clock.

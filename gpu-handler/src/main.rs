@@ -4,14 +4,16 @@ use std::{ffi::OsString, io::IsTerminal, path::PathBuf, process::ExitCode};
 
 use clap::{CommandFactory, Parser, Subcommand};
 use gpu_handler::{
+    aws,
     client::{client, patient_client},
     config::{Config, Home, runpod_collects_log},
     engine::Engine,
     ffmpeg::Runner,
     host::Host,
+    ledger::Ledger,
     sandbox,
     stop::{Reason, Stop},
-    transport::{run, runpod, serve},
+    transport::{run, runpod, serve, sqs},
     workplace,
 };
 use reelmill_shared::job::Outcome;
@@ -22,8 +24,8 @@ use tracing_subscriber::{EnvFilter, layer::SubscriberExt, util::SubscriberInitEx
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Cli {
-    /// Without one, the environment tells: RUNPOD_WEBHOOK_GET_JOB is RunPod's, HANDLER_API_KEY means
-    /// serve.
+    /// Without one, the environment tells: RUNPOD_WEBHOOK_GET_JOB is RunPod's, REELMILL_SQS_QUEUE_URL
+    /// means sqs, HANDLER_API_KEY means serve.
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -34,6 +36,8 @@ enum Command {
     Serve,
     /// Take jobs from RunPod's queue, as a serverless worker.
     Runpod,
+    /// Take jobs from a queue of SQS's.
+    Sqs,
     /// Run one job and print its report. Exits with 0 when it is completed, 1 when it failed, 2 when
     /// there was nothing to run.
     Run {
@@ -57,6 +61,7 @@ fn main() -> ExitCode {
     let command = Cli::parse().command.or_else(|| {
         Home::from_env().map(|home| match home {
             Home::Runpod => Command::Runpod,
+            Home::Sqs => Command::Sqs,
             Home::Box => Command::Serve,
         })
     });
@@ -69,6 +74,7 @@ fn main() -> ExitCode {
         Command::Sandbox { order, command } => return enter_sandbox(&order, &command),
         Command::Serve => start(serve_jobs(), false),
         Command::Runpod => start(take_jobs(), runpod_collects_log()),
+        Command::Sqs => start(poll_queue(), false),
         Command::Run { job } => start(run_job(job), false),
     };
     result.unwrap_or_else(|error| {
@@ -142,6 +148,22 @@ async fn take_jobs() -> Result<ExitCode, Error> {
             Err(error)
         }
     }
+}
+
+async fn poll_queue() -> Result<ExitCode, Error> {
+    let config = Config::from_env()?;
+    let place = config.sqs.clone().ok_or("REELMILL_SQS_QUEUE_URL must be set")?;
+    if config.webhook_secrets.is_none() {
+        return Err("HANDLER_WEBHOOK_SECRET must be set".into());
+    }
+    let signal = stopped()?;
+    let sdk = aws::load(place.region()).await;
+    let table = config.ledger.as_ref();
+    let ledger = table.map(|table| Ledger::open(&sdk, table, sqs::lease(place.visibility)));
+    let queue = sqs::Queue::new(&sdk, place);
+    let worker = sqs::Worker::new(engine(config, false).await?, queue, ledger);
+    worker.run(signal).await?;
+    Ok(ExitCode::SUCCESS)
 }
 
 async fn run_job(job: PathBuf) -> Result<ExitCode, Error> {

@@ -1,6 +1,8 @@
 //! How jobs come in.
 
+pub mod delivery;
 pub mod desk;
 pub mod run;
 pub mod runpod;
 pub mod serve;
+pub mod sqs;

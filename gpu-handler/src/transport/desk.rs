@@ -24,7 +24,7 @@ use crate::{
     stop::{Reason, Stop},
 };
 
-pub use work::Told;
+pub use work::{Performed, Told};
 
 /// How long reports may still take once the grace is over.
 const LAST_WORDS: Duration = Duration::from_secs(12);

@@ -34,6 +34,26 @@ impl Told {
     }
 }
 
+/// A job that is over, and not reported yet. As long as this is there, so is its sign of life.
+#[derive(Debug)]
+pub struct Performed {
+    /// How it ended.
+    pub report: JobReport,
+    stop: Stop,
+    reporter: Option<Reporter>,
+    _heartbeat: Option<AbortOnDropHandle<()>>,
+}
+
+impl Performed {
+    /// Reports it, for as long as that makes sense.
+    pub async fn tell(&self) -> Told {
+        match &self.reporter {
+            Some(reporter) => tell(reporter, &self.report, self.stop.reason()).await,
+            None => Told::Nobody,
+        }
+    }
+}
+
 impl Desk {
     /// Works on an admitted job until it is over and reported.
     pub async fn work(
@@ -43,10 +63,24 @@ impl Desk {
         stop: &Stop,
         tracker: &Arc<Tracker>,
     ) -> (JobReport, Told) {
+        let performed = self.perform(id, job, stop, tracker).await;
+        let told = performed.tell().await;
+        (performed.report, told)
+    }
+
+    /// Works on an admitted job until it is over, for a transport that has something to do before it
+    /// is reported.
+    pub async fn perform(
+        &self,
+        id: &str,
+        job: &Job,
+        stop: &Stop,
+        tracker: &Arc<Tracker>,
+    ) -> Performed {
         let (media, _) = job.attempt();
         let reporter = self.engine.reporter(job.callback());
         // From now on, so that waiting is a sign of life too; until the report is taken.
-        let _heartbeat = reporter.clone().map(|reporter| {
+        let heartbeat = reporter.clone().map(|reporter| {
             let (progress, stop) = (tracker.subscribe(), stop.clone());
             let beating = async move { reporter.heartbeat(progress, &stop).await };
             AbortOnDropHandle::new(tokio::spawn(beating.in_current_span()))
@@ -65,11 +99,7 @@ impl Desk {
             }
         };
         self.jobs.ended(id, report.clone(), completed, log);
-        let told = match reporter {
-            Some(reporter) => tell(&reporter, &report, stop.reason()).await,
-            None => Told::Nobody,
-        };
-        (report, told)
+        Performed { report, stop: stop.clone(), reporter, _heartbeat: heartbeat }
     }
 
     /// Reports once more what came of a job that had ended before it was handed in again: whoever
