@@ -26,6 +26,8 @@ use crate::{
 
 pub use work::{Performed, Told};
 
+/// Most characters of what is said about a malformed job.
+const MAX_COMPLAINT: usize = 200;
 /// How long reports may still take once the grace is over.
 const LAST_WORDS: Duration = Duration::from_secs(12);
 
@@ -84,7 +86,7 @@ impl Desk {
             }
             None => return Err(unsupported("input.version is missing".to_owned())),
         }
-        let job = Job::read(input).map_err(|error| unsupported(error.to_string()))?;
+        let job = Job::read(input).map_err(|error| unsupported(complaint(&error)))?;
         match &job {
             Job::Transcode(spec) => self.engine.check(spec)?,
             Job::Ingest(spec) => {
@@ -148,6 +150,21 @@ impl Desk {
     }
 }
 
+/// What is wrong with a malformed job, without the value that is: it may be megabytes, or a secret.
+fn complaint(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let text = match (text.split_once(": "), text.rsplit_once(", expected ")) {
+        (
+            Some((kind @ ("invalid type" | "invalid value" | "invalid length"), _)),
+            Some((_, not)),
+        ) => {
+            format!("{kind}, expected {not}")
+        }
+        _ => text,
+    };
+    text.chars().take(MAX_COMPLAINT).collect()
+}
+
 fn unsupported(message: String) -> Failure {
     Failure::new(FailureCode::UnsupportedJob, message)
 }
@@ -156,4 +173,23 @@ fn unsupported(message: String) -> Failure {
 fn failed((media_id, attempt): (MediaId, u8), error: Failure) -> JobReport {
     let (outcome, metrics) = (Outcome::Failed { error }, Metrics::default());
     JobReport { media_id, attempt, outcome, source_sha256: None, metrics }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+    use serde_json::json;
+
+    #[rstest]
+    #[case::missing(json!({"version": 1}), "missing field `mediaId`")]
+    #[case::type_of_a_value(json!({"version": "sk-secret"}), "invalid type, expected u32")]
+    #[case::value(json!({"version": 1, "mediaId": "sk-secret"}), "")]
+    #[case::trap(json!({"version": ", expected sk-secret"}), "invalid type, expected u32")]
+    #[case::long(json!({"version": 1, "kind": "é".repeat(10_000)}), "unknown variant `éé")]
+    fn a_complaint_is_short_and_tells_no_secret(#[case] job: Value, #[case] expected: &str) {
+        let told = complaint(&Job::read(job).expect_err("malformed"));
+        assert!(told.starts_with(expected) && !told.contains("secret"), "{told}");
+        assert!(!told.is_empty() && told.chars().count() <= MAX_COMPLAINT, "{told}");
+    }
 }

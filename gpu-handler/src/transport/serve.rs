@@ -3,7 +3,7 @@
 //!
 //! | request | answer |
 //! |---|---|
-//! | `POST /v2/{endpoint}/run` `{"input": job}` | `{id, status}`; the same attempt gets the same id; `kind: "warm"` is done at once |
+//! | `POST /v2/{endpoint}/run` `{"input": job}` | `{id, status}`; the same attempt gets the same id, and is reported again if it is over; `kind: "warm"` is done at once |
 //! | `GET /v2/{endpoint}/status/{id}` | `{id, status, delayTime, executionTime, output?, error?}` |
 //! | `POST /v2/{endpoint}/cancel/{id}` | the same |
 //! | `GET /v2/{endpoint}/health` | `{jobs, workers}` and what this handler is |
@@ -94,6 +94,18 @@ impl Server {
             .with_state(self.clone())
     }
 
+    /// Reports a job once more that is over: whoever hands it in again may not have heard.
+    fn repeat(&self, id: &str, job: Job) {
+        tracing::info!(job = id, "the job is known already");
+        let Some(Phase::Ended(report)) = self.desk.jobs().get(id).map(|job| job.phase) else {
+            return;
+        };
+        let desk = self.desk.clone();
+        self.desk.spawn(async move {
+            desk.tell_again(&job, &report).await;
+        });
+    }
+
     /// Starts an admitted job in the background.
     fn begin(&self, id: String, job: Job, stop: Stop) {
         let desk = self.desk.clone();
@@ -149,7 +161,7 @@ async fn run(
     let (admission, id, stop) = server.desk.admit(&id, &job, server.desk.engine().config().queue);
     match admission {
         Admission::New => server.begin(id.clone(), job, stop),
-        Admission::Known => tracing::info!(job = %id, "the job is known already"),
+        Admission::Known => server.repeat(&id, job),
         Admission::Full => {
             let detail = "Too many jobs are waiting; try again later.";
             return Err(Problem::new(ProblemCode::TooManyRequests, detail).into());

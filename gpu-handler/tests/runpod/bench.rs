@@ -80,7 +80,7 @@ impl Setup {
             true => crate::gateway::clip(directory.path()),
             false => Bytes::new(),
         };
-        let gateway = Gateway::start(platform.clone(), clip).await;
+        let gateway = crate::gateway::beside(platform.clone(), clip).await;
         let work = work(&directory);
         std::fs::create_dir(&work).expect("a directory");
         let mut environment = platform.environment(WORKER, self.templates);

@@ -12,7 +12,7 @@ use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use serde_json::Value;
 use tokio::task::spawn_blocking;
 
-use crate::gateway::{Gateway, SECRET, clip};
+use crate::gateway::{SECRET, clip};
 
 /// A worker in a process group of its own, which does not outlive its test.
 pub(crate) struct Worker(Option<Child>);
@@ -68,7 +68,7 @@ fn lines(output: &Output) -> Vec<Value> {
 async fn it_finds_out_that_it_is_a_worker() {
     let platform = Arc::new(Simulator::start(Options::default()).await.expect("a free port"));
     let directory = tempfile::tempdir().expect("a directory");
-    let gateway = Gateway::start(platform.clone(), clip(directory.path())).await;
+    let gateway = crate::gateway::beside(platform.clone(), clip(directory.path())).await;
     let worker = Worker::ours(&platform, &[("HANDLER_WEBHOOK_SECRET", SECRET)]);
     let done = platform.run(gateway.job(1));
     platform.until("done", |record| record.is(&done, State::Completed)).await;

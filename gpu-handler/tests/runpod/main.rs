@@ -9,5 +9,3 @@ mod faults;
 mod gateway;
 mod heartbeat;
 mod official_sdk;
-#[path = "../support/mod.rs"]
-mod support;

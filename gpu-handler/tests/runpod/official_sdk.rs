@@ -55,7 +55,7 @@ impl Scene {
     async fn new(worker: impl FnOnce(&Simulator) -> Worker) -> Self {
         let platform = Arc::new(Simulator::start(Options::default()).await.expect("a free port"));
         let directory = tempfile::tempdir().expect("a directory");
-        let gateway = Gateway::start(platform.clone(), clip(directory.path())).await;
+        let gateway = crate::gateway::beside(platform.clone(), clip(directory.path())).await;
         let worker = worker(&platform);
         Self { platform, gateway, _worker: worker }
     }
