@@ -109,7 +109,7 @@ impl<H: Home> Bench<H> {
 
     /// Shows that the worker still works, and ends well: another job is done as if nothing had been.
     /// Gives all that the gateway has seen but this.
-    pub(crate) async fn end(mut self) -> Record {
+    pub(crate) async fn end(self) -> Record {
         let before = self.gateway.record();
         let ticket = self.run(&self.gateway.job_of("/source", 99, 0)).await;
         self.home.until(&ticket, H::FATES.failed).await;
