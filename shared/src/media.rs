@@ -26,6 +26,7 @@
 mod attempt;
 mod event;
 mod ingest;
+mod lookup;
 mod route;
 mod state;
 #[cfg(test)]
@@ -36,6 +37,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    cost::JobCost,
     id::MediaId,
     job::{Failure, FailureCode, Outcome},
 };
@@ -43,11 +45,15 @@ use crate::{
 pub use attempt::Attempt;
 pub use event::{Announcement, Effect, Event, Rejected};
 pub use ingest::MAX_INGESTS;
+pub use lookup::{Ending, JobStatus, LOOK_EVERY, OUTAGE, REPORT_GRACE};
 pub use route::{Class, InvalidRoutes, MAX_ROUTE, Routes};
 pub use state::{Details, Source, State};
 
 /// Attempts in a media's life: the first and one retry.
 pub const MAX_ATTEMPTS: u8 = 2;
+
+/// Most costs that a media keeps: its attempts, at each of the backends of the longest route.
+const MAX_COSTS: usize = (MAX_ATTEMPTS + MAX_INGESTS) as usize * MAX_ROUTE;
 
 /// A media and everything that decides its next step.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -74,6 +80,9 @@ pub struct Media {
     /// can.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub missed: Option<String>,
+    /// What its jobs cost, as far as their platforms have told.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub costs: Vec<JobCost>,
     /// Number of the last announcement.
     pub sequence: u64,
     /// When it was created.
@@ -91,6 +100,8 @@ pub struct Rules {
     pub lease: SignedDuration,
     /// After how long an attempt that no worker took goes to the next backend, if there is one.
     pub fallback: SignedDuration,
+    /// How long a job may wait in a backend's queue before it counts as lost.
+    pub queue: SignedDuration,
     /// The backends of each class of job.
     pub routes: Routes,
 }
@@ -112,6 +123,7 @@ impl Media {
             last_dispatch: 0,
             last_ingest_dispatch: 0,
             missed: None,
+            costs: Vec::new(),
             sequence: 0,
             created_at: now,
             updated_at: now,
@@ -179,8 +191,12 @@ impl Media {
             let (attempt, dispatch) = running.id();
             (running.lease_until, Event::LeaseExpired { attempt, dispatch })
         });
+        let look = running.and_then(|running| {
+            let (attempt, dispatch) = running.id();
+            Some((running.look_at?, Event::LookDue { attempt, dispatch }))
+        });
         // Of those that are due at once the first counts.
-        [upload, fallback, lease].into_iter().flatten().min_by_key(|(at, _)| *at)
+        [upload, fallback, lease, look].into_iter().flatten().min_by_key(|(at, _)| *at)
     }
 
     /// The next media and what follows from it, or why the event changes nothing.
@@ -196,6 +212,10 @@ impl Media {
                 return Err(Rejected::Stale);
             }
             (State::Deleted { .. }, _) => return Err(Rejected::Deleted),
+            (state, Event::Billed(cost)) => {
+                self.state = state;
+                return self.billed(cost);
+            }
 
             (State::Uploading { expires_at, ingest: Some(attempt) }, event) => {
                 return self.while_ingesting(expires_at, attempt, event, now, rules);
@@ -287,6 +307,9 @@ impl Media {
                 | Event::StillQueued { .. }
                 | Event::Taken { .. }
                 | Event::NotTaken { .. }
+                | Event::NoAnswer { .. }
+                | Event::Ended { .. }
+                | Event::LookDue { .. }
                 | Event::Progressed { .. }
                 | Event::Reported { .. }
                 | Event::LeaseExpired { .. },
@@ -318,6 +341,15 @@ impl Media {
         self.state = State::Deleted { at: now };
         self.forget_query();
         vec![Effect::DeleteObjects, self.announce(Announcement::Deleted)]
+    }
+
+    /// Notes a cost. It comes when it comes: nothing else changes, and nobody is told.
+    fn billed(mut self, cost: JobCost) -> Result<(Self, Vec<Effect>), Rejected> {
+        if self.costs.len() >= MAX_COSTS || self.costs.iter().any(|known| known.job == cost.job) {
+            return Err(Rejected::Duplicate);
+        }
+        self.costs.push(cost);
+        Ok((self, vec![]))
     }
 
     /// Remembers a backend whose host's time limit the attempt did not fit in.

@@ -11,11 +11,12 @@
 //! ```text
 //! 0      version, 1
 //! 1      key id
-//! 2      grant: 1 play, 2 upload, 3 watch, 4 read source, 5 write outputs, 6 bring source
+//! 2      grant: 1 play, 2 upload, 3 watch, 4 read source, 5 write outputs, 6 bring source,
+//!        7 hint
 //! 3      attempt, 0 where the grant has none
 //! 4..12  expiry, unix seconds, big endian
 //! 12..28 media id
-//! 28..n  viewer id, at most 64 bytes of UTF-8, empty for most; of grants 5 and 6 the dispatch, one
+//! 28..n  viewer id, at most 64 bytes of UTF-8, empty for most; of grants 5 to 7 the dispatch, one
 //!        byte, absent where it is 0
 //! n..    HMAC-SHA256 of all that stands before, over a domain-separating prefix
 //! ```
@@ -68,6 +69,13 @@ pub enum Grant {
         /// Which offer of it.
         dispatch: u8,
     },
+    /// Hint that there is news of a job: for a platform that signs nothing.
+    Hint {
+        /// The attempt that the job is.
+        attempt: u8,
+        /// Which offer of it.
+        dispatch: u8,
+    },
 }
 
 impl Grant {
@@ -79,15 +87,16 @@ impl Grant {
             Self::ReadSource { attempt } => (4, attempt),
             Self::WriteOutputs { attempt, .. } => (5, attempt),
             Self::BringSource { attempt, .. } => (6, attempt),
+            Self::Hint { attempt, .. } => (7, attempt),
         }
     }
 
     /// The dispatch, where the grant is of one.
     const fn dispatch(self) -> Option<u8> {
         match self {
-            Self::WriteOutputs { dispatch, .. } | Self::BringSource { dispatch, .. } => {
-                Some(dispatch)
-            }
+            Self::WriteOutputs { dispatch, .. }
+            | Self::BringSource { dispatch, .. }
+            | Self::Hint { dispatch, .. } => Some(dispatch),
             _ => None,
         }
     }
@@ -101,6 +110,7 @@ impl Grant {
             (4, 1..) => Some(Self::ReadSource { attempt }),
             (5, 1..) => Some(Self::WriteOutputs { attempt, dispatch: 0 }),
             (6, 1..) => Some(Self::BringSource { attempt, dispatch: 0 }),
+            (7, 1..) => Some(Self::Hint { attempt, dispatch: 0 }),
             _ => None,
         }
     }
@@ -201,12 +211,16 @@ impl KeyRing {
         let mut grant = Grant::decode(body[2], body[3])?;
         let mut viewer = "";
         match (&mut grant, &body[HEADER..]) {
-            (Grant::WriteOutputs { .. } | Grant::BringSource { .. }, []) => {}
             (
-                Grant::WriteOutputs { dispatch, .. } | Grant::BringSource { dispatch, .. },
-                &[later],
-            ) if later > 0 => *dispatch = later,
-            (Grant::WriteOutputs { .. } | Grant::BringSource { .. }, _) => return None,
+                Grant::WriteOutputs { dispatch, .. }
+                | Grant::BringSource { dispatch, .. }
+                | Grant::Hint { dispatch, .. },
+                rest,
+            ) => match rest {
+                [] => {}
+                &[later] if later > 0 => *dispatch = later,
+                _ => return None,
+            },
             (_, rest) => viewer = std::str::from_utf8(rest).ok()?,
         }
         Some(Token {
@@ -297,6 +311,7 @@ mod tests {
                 .prop_map(|(attempt, dispatch)| Grant::WriteOutputs { attempt, dispatch }),
             (1u8.., any::<u8>())
                 .prop_map(|(attempt, dispatch)| Grant::BringSource { attempt, dispatch }),
+            (1u8.., any::<u8>()).prop_map(|(attempt, dispatch)| Grant::Hint { attempt, dispatch }),
         ]
     }
 

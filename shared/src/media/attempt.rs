@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Effect, Event, Rules, none_yet};
-use crate::job::{Progress, Stage};
+use super::{Effect, Event, LOOK_EVERY, REPORT_GRACE, Rules, none_yet};
+use crate::job::{Failure, FailureCode, Progress, Stage};
 
 /// A running attempt.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -42,6 +42,16 @@ pub struct Attempt {
     /// The last sign of life, once there was one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progress: Option<Progress>,
+    /// When its backend last told something of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answered_at: Option<Timestamp>,
+    /// When its backend is to be asked, should it be silent until then; absent where the lease lapses
+    /// before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub look_at: Option<Timestamp>,
+    /// What it fails as when its lease lapses, once its backend has said that it is over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub over: Option<Failure>,
 }
 
 impl Attempt {
@@ -61,6 +71,9 @@ impl Attempt {
             job: None,
             taken: false,
             progress: None,
+            answered_at: None,
+            look_at: None,
+            over: None,
         }
     }
 
@@ -86,9 +99,25 @@ impl Attempt {
             return None;
         }
         match event {
-            Event::JobAccepted { job, .. } => self.job = Some(job.clone()),
-            Event::StillQueued { .. } => {}
-            Event::Taken { .. } => self.take(),
+            Event::JobAccepted { job, .. } => {
+                self.job = Some(job.clone());
+                self.answered_at = Some(now);
+            }
+            Event::StillQueued { .. } => self.answered_at = Some(now),
+            Event::NoAnswer { .. } => {}
+            Event::LookDue { .. } if self.look_at.is_some_and(|at| at <= now) => {
+                self.look_at = Some(now + LOOK_EVERY);
+                return Some(vec![]);
+            }
+            Event::Ended { error, .. } if self.over.is_none() => {
+                self.over = Some(error.clone());
+                (self.lease_until, self.look_at) = (now + REPORT_GRACE, None);
+                return Some(vec![]);
+            }
+            Event::Taken { .. } => {
+                self.take();
+                self.answered_at = Some(now);
+            }
             Event::Progressed { progress, .. } => self.progressed(progress.clone()),
             Event::NotTaken { .. } if self.fallback_at.is_some_and(|at| at <= now) => {
                 return self.hand_over(now, rules);
@@ -99,6 +128,8 @@ impl Attempt {
             }
             _ => return None,
         }
+        // Whoever said that it was over has been given the lie.
+        self.over = None;
         self.renew(now, rules);
         Some(vec![])
     }
@@ -114,6 +145,7 @@ impl Attempt {
         self.offered_at = Some(now);
         self.fallback_at = (!self.next.is_empty()).then(|| now + rules.fallback);
         (self.job, self.progress) = (None, None);
+        (self.answered_at, self.over) = (None, None);
         self.renew(now, rules);
         effects.push(Effect::StartJob { attempt: self.number, dispatch: self.dispatch });
         Some(effects)
@@ -128,6 +160,13 @@ impl Attempt {
     /// Takes a sign of life.
     pub(super) fn renew(&mut self, now: Timestamp, rules: &Rules) {
         self.lease_until = now + rules.lease;
+        self.look_at = (rules.lease > LOOK_EVERY).then(|| now + LOOK_EVERY);
+    }
+
+    /// Why it is given up when its lease lapses.
+    pub(super) fn lost(&self, silent: &str) -> Failure {
+        let silent = || Failure::new(FailureCode::HandlerLost, silent);
+        self.over.clone().unwrap_or_else(silent)
     }
 
     /// A worker has it: from now on it is nobody else's.

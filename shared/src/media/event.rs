@@ -4,7 +4,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{Source, none_yet};
-use crate::job::{JobReport, Progress};
+use crate::{
+    cost::JobCost,
+    job::{Failure, JobReport, Progress},
+};
 
 /// What can happen to a media.
 #[derive(Debug, Clone, PartialEq)]
@@ -59,6 +62,31 @@ pub enum Event {
         /// Which offer of it.
         dispatch: u8,
     },
+    /// The backend that holds the job cannot be asked at the moment.
+    NoAnswer {
+        /// The attempt that waits.
+        attempt: u8,
+        /// Which offer of it.
+        dispatch: u8,
+    },
+    /// The backend says that the job is over, or that there is none: a report has a moment to come.
+    Ended {
+        /// The attempt that is said to be over.
+        attempt: u8,
+        /// Which offer of it.
+        dispatch: u8,
+        /// What it fails as if there is none.
+        error: Failure,
+    },
+    /// A silent attempt is to be looked at, and its backend has said nothing new.
+    LookDue {
+        /// The attempt that is silent.
+        attempt: u8,
+        /// Which offer of it.
+        dispatch: u8,
+    },
+    /// It is known what a job cost that has ended.
+    Billed(JobCost),
     /// The handler gave a sign of life.
     Progressed {
         /// How far it is.
@@ -97,6 +125,9 @@ impl Event {
             | Self::StillQueued { attempt, dispatch }
             | Self::Taken { attempt, dispatch }
             | Self::NotTaken { attempt, dispatch }
+            | Self::NoAnswer { attempt, dispatch }
+            | Self::Ended { attempt, dispatch, .. }
+            | Self::LookDue { attempt, dispatch }
             | Self::LeaseExpired { attempt, dispatch } => Some((*attempt, *dispatch)),
             Self::Progressed { progress, dispatch } => Some((progress.attempt, *dispatch)),
             Self::Reported { report, dispatch } => Some((report.attempt, *dispatch)),

@@ -67,10 +67,7 @@ impl Media {
                 effects = self.ingest_failed(error, None, now, rules);
             }
             Event::LeaseExpired { .. } if ours && now >= attempt.lease_until => {
-                let error = Failure::new(
-                    FailureCode::HandlerLost,
-                    "The handler fell silent in mid-download.",
-                );
+                let error = attempt.lost("The handler fell silent in mid-download.");
                 effects = self.ingest_failed(error, attempt.cancel(), now, rules);
             }
             Event::UploadExpired if now >= expires_at => {

@@ -1,18 +1,21 @@
-//! Every pair of state and event, every order of events ([`orders`]), and the way from one backend
-//! to the next ([`fallback`]).
+//! Every pair of state and event, every order of events ([`orders`]), the way from one backend to
+//! the next ([`fallback`]), and what backends say of jobs ([`lookup`]).
 
 use std::{fmt::Write, sync::LazyLock};
 
 mod fallback;
+mod lookup;
 mod orders;
 
 use super::*;
+use crate::cost::{Prices, Usage};
 use crate::job::{INGEST, JobReport, Metrics, Progress, RetryPolicy, Stage, Summary};
 
 static RULES: LazyLock<Rules> = LazyLock::new(|| Rules {
     upload: SignedDuration::from_hours(24),
     lease: SignedDuration::from_secs(60),
     fallback: SignedDuration::from_secs(120),
+    queue: SignedDuration::from_hours(6),
     routes: Routes::only("box"),
 });
 
@@ -60,6 +63,16 @@ fn completed(attempt: u8) -> Event {
 
 fn failed(attempt: u8, code: FailureCode) -> Event {
     report(attempt, Outcome::Failed { error: Failure::new(code, "no") })
+}
+
+fn ended(attempt: u8) -> Event {
+    let error = Failure::new(FailureCode::HandlerLost, "It is over.");
+    Event::Ended { attempt, dispatch: 0, error }
+}
+
+fn billed(job: &str) -> Event {
+    let (usage, prices) = (Usage { execution_ms: 1000, ..Usage::default() }, Prices::default());
+    Event::Billed(JobCost::new(1, job, Some("NVIDIA L4"), &usage, &prices))
 }
 
 fn create(retry: RetryPolicy, from_url: bool, rules: &Rules) -> (Media, Vec<Effect>) {
@@ -134,6 +147,10 @@ fn events() -> Vec<(&'static str, Event)> {
         ("still queued 1", Event::StillQueued { attempt: 1, dispatch: 0 }),
         ("taken 1", Event::Taken { attempt: 1, dispatch: 0 }),
         ("not taken 1", Event::NotTaken { attempt: 1, dispatch: 0 }),
+        ("no answer 1", Event::NoAnswer { attempt: 1, dispatch: 0 }),
+        ("ended 1", ended(1)),
+        ("look due 1", Event::LookDue { attempt: 1, dispatch: 0 }),
+        ("billed", billed("job")),
         ("progressed 1", progress(1, 1.0, true)),
         ("progressed 2", progress(2, 1.0, false)),
         ("completed 1", completed(1)),

@@ -49,8 +49,7 @@ impl Media {
                     self.attempt_failed(source, Failure::new(FailureCode::DispatchFailed, message));
             }
             Event::LeaseExpired { .. } if ours && now >= attempt.lease_until => {
-                let error =
-                    Failure::new(FailureCode::HandlerLost, "The handler fell silent in mid-job.");
+                let error = attempt.lost("The handler fell silent in mid-job.");
                 effects = self.attempt_failed(source, error);
                 effects.extend(attempt.cancel());
             }

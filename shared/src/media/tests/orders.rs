@@ -18,6 +18,9 @@ pub(super) fn offered(mut event: Event, offer: u8) -> Event {
         | Event::StillQueued { dispatch, .. }
         | Event::Taken { dispatch, .. }
         | Event::NotTaken { dispatch, .. }
+        | Event::NoAnswer { dispatch, .. }
+        | Event::Ended { dispatch, .. }
+        | Event::LookDue { dispatch, .. }
         | Event::Progressed { dispatch, .. }
         | Event::Reported { dispatch, .. }
         | Event::LeaseExpired { dispatch, .. } => *dispatch = offer,
@@ -39,6 +42,10 @@ fn any_first_offer(
         1 => attempt.clone().prop_map(|attempt| Event::StillQueued { attempt, dispatch: 0 }),
         1 => attempt.clone().prop_map(|attempt| Event::Taken { attempt, dispatch: 0 }),
         2 => attempt.clone().prop_map(|attempt| Event::NotTaken { attempt, dispatch: 0 }),
+        1 => attempt.clone().prop_map(|attempt| Event::NoAnswer { attempt, dispatch: 0 }),
+        1 => attempt.clone().prop_map(ended),
+        1 => attempt.clone().prop_map(|attempt| Event::LookDue { attempt, dispatch: 0 }),
+        1 => (0u8..3).prop_map(|job| billed(&format!("job {job}"))),
         1 => (attempt.clone(), 0f32..100.0, any::<bool>())
             .prop_map(|(attempt, percent, playable)| progress(attempt, percent, playable)),
         1 => attempt.clone().prop_map(completed),
@@ -94,9 +101,17 @@ proptest! {
                 prop_assert_eq!(running(&before), Some(attempt), "a stale event changed something");
             }
             match before.state {
-                State::Ready { .. } => prop_assert_eq!(&event, &Event::Delete),
+                State::Ready { .. } => {
+                    prop_assert!(matches!(event, Event::Delete | Event::Billed(_)), "{event:?}");
+                }
                 State::Deleted { .. } => prop_assert!(false, "something left deleted"),
                 _ => {}
+            }
+            if let Event::Billed(_) = event {
+                // Late as it may be, it changes no state and is told to nobody.
+                let unbilled = Media { costs: before.costs.clone(), ..next.clone() };
+                prop_assert_eq!((&unbilled, effects.len()), (&before, 0));
+                prop_assert_eq!(next.costs.len(), before.costs.len() + 1);
             }
             for effect in &effects {
                 match effect {
