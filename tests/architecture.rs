@@ -132,6 +132,9 @@ fn every_variable_is_documented() {
             "PUBLIC_",
             "UPLOAD_",
             "LEASE_",
+            "JOB_",
+            "GPU_",
+            "PREWARM",
             "BACKEND",
             "DISPATCH",
         ]

@@ -10,6 +10,11 @@
 //! | `BACKEND_KEYS` (secret) | the keys to those: a JSON object by their names |
 //! | `DISPATCH` | which backends take the jobs of a class, in order: `video=gpu,box;audio=lambda,gpu`; by default all go to the first backend |
 //! | `DISPATCH_FALLBACK_SECONDS` | after how long a job that no worker took goes to the next backend of its line, 120 by default |
+//! | `JOB_TIMEOUT_SECONDS` | how long RunPod lets a job run, 12 hours by default |
+//! | `JOB_TTL_SECONDS` | after how long RunPod forgets a job, even in mid-run: longer than the wait and the run together; a day by default |
+//! | `MAX_QUEUED_SECONDS` | how long a job may wait in a backend's queue before it counts as lost, 6 hours by default |
+//! | `PREWARM` | `true` (default) wakes a worker of RunPod's when an upload begins and all of them sleep |
+//! | `GPU_PRICES` | US dollars a second by GPU, a JSON object: `{"NVIDIA L4": "0.00019"}`; RunPod's list prices by default |
 //! | `HANDLER_WEBHOOK_SECRET` (secret) | `whsec_…`, one or more: what the handler signs its reports with |
 //! | `TOKEN_KEYS` (secret) | `<id>:<base64 of 32 bytes>`, comma-separated, the signing key first |
 //! | `ROOT_KEY_SHA256` (secret) | SHA-256 of the root API key, hexadecimal |
@@ -26,10 +31,11 @@
 
 mod backends;
 
-use std::rc::Rc;
+use std::{rc::Rc, time::Duration};
 
 use jiff::SignedDuration;
 use reelmill_shared::{
+    cost::Prices,
     media::{Routes, Rules},
     tier::TierLimits,
     token::KeyRing,
@@ -38,7 +44,13 @@ use reelmill_shared::{
 use url::Url;
 use worker::Env;
 
-use crate::{dispatch::Backends, s3::S3};
+use crate::{
+    dispatch::{Backends, Policy, RunPod},
+    s3::S3,
+};
+
+/// RunPod takes no shorter time for a job than five seconds.
+const MIN_TIMEOUT: u64 = 6;
 
 /// Everything that the operator of a deployment decides.
 #[derive(Debug)]
@@ -47,6 +59,10 @@ pub struct Config {
     pub public_url: Option<Url>,
     /// Where handlers take jobs.
     pub backends: Backends,
+    /// How long RunPod lets jobs live.
+    pub policy: Policy,
+    /// What a second of each GPU costs.
+    pub prices: Prices,
     /// What handlers sign with.
     pub handler_secrets: WebhookSecrets,
     /// Keys of the tokens in URLs.
@@ -126,8 +142,9 @@ impl Config {
                 })
             }
         };
-        let flag = |name: &'static str| match optional(name).as_deref() {
-            None | Some("false") => Ok(false),
+        let flag = |name: &'static str, default: bool| match optional(name).as_deref() {
+            None => Ok(default),
+            Some("false") => Ok(false),
             Some("true") => Ok(true),
             Some(_) => Err(ConfigError::new(name, "must be `true` or `false`")),
         };
@@ -138,7 +155,23 @@ impl Config {
                 .ok_or_else(|| ConfigError::new(name, "must be an http(s) URL"))
         };
 
-        let backends = backends::read(&|name| optional(name))?;
+        let execution = number("JOB_TIMEOUT_SECONDS", 12 * 3600, 7 * 86_400)?;
+        let ttl = number("JOB_TTL_SECONDS", 86_400, 7 * 86_400)?;
+        let queue = number("MAX_QUEUED_SECONDS", 6 * 3600, 7 * 86_400)?;
+        if execution < MIN_TIMEOUT {
+            let least = format!("must be at least {MIN_TIMEOUT}, which is RunPod's own limit");
+            return Err(ConfigError::new("JOB_TIMEOUT_SECONDS", least));
+        }
+        // RunPod deletes a job at the end of its time to live, even while it runs.
+        if ttl < queue + execution {
+            let least = "must be at least MAX_QUEUED_SECONDS and JOB_TIMEOUT_SECONDS together";
+            return Err(ConfigError::new("JOB_TTL_SECONDS", least));
+        }
+        let policy =
+            Policy { execution: Duration::from_secs(execution), ttl: Duration::from_secs(ttl) };
+        let prewarm = flag("PREWARM", true)?;
+        let runpod = |api| RunPod::new(api, policy, prewarm);
+        let backends = backends::read(&|name| optional(name), &runpod)?;
         let names: Vec<&str> = backends.iter().map(|(name, _)| name).collect();
         let max_upload = number("MAX_UPLOAD_BYTES", 1 << 40, 5 << 40)?;
         let seconds = |value: u64| SignedDuration::from_secs(value.cast_signed());
@@ -166,11 +199,18 @@ impl Config {
                 upload: seconds(number("UPLOAD_TTL_SECONDS", 86_400, 7 * 86_400)?),
                 lease: seconds(number("LEASE_SECONDS", 60, 3600)?),
                 fallback: seconds(number("DISPATCH_FALLBACK_SECONDS", 120, 6 * 3600)?),
+                queue: seconds(queue),
                 routes: Routes::parse(&optional("DISPATCH").unwrap_or_default(), &names)
                     .map_err(|error| ConfigError::new("DISPATCH", error.to_string()))?,
             },
             backends,
-            allow_private_webhooks: flag("ALLOW_PRIVATE_WEBHOOKS")?,
+            policy,
+            prices: match optional("GPU_PRICES") {
+                None => Prices::default(),
+                Some(text) => Prices::parse(&text)
+                    .map_err(|error| ConfigError::new("GPU_PRICES", error.to_string()))?,
+            },
+            allow_private_webhooks: flag("ALLOW_PRIVATE_WEBHOOKS", false)?,
         })
     }
 }
@@ -223,6 +263,22 @@ mod tests {
         "DISPATCH_FALLBACK_SECONDS",
         Some("x"),
         "DISPATCH_FALLBACK_SECONDS must be a whole number from 1 to 21600"
+    )]
+    #[case(
+        "JOB_TIMEOUT_SECONDS",
+        Some("5"),
+        "JOB_TIMEOUT_SECONDS must be at least 6, which is RunPod's own limit"
+    )]
+    #[case(
+        "JOB_TTL_SECONDS",
+        Some("64799"),
+        "JOB_TTL_SECONDS must be at least MAX_QUEUED_SECONDS and JOB_TIMEOUT_SECONDS together"
+    )]
+    #[case("PREWARM", Some("1"), "PREWARM must be `true` or `false`")]
+    #[case(
+        "GPU_PRICES",
+        Some(r#"{"NVIDIA L4": -1}"#),
+        "GPU_PRICES must be a JSON object of US dollars a second by GPU, such as {\"NVIDIA L4\": \"0.00019\"}, each with at most 9 decimals"
     )]
     #[case("LEASE_SECONDS", Some("0"), "LEASE_SECONDS must be a whole number from 1 to 3600")]
     #[case(

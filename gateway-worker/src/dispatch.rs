@@ -22,6 +22,8 @@ use reelmill_shared::{
     token::{Grant, Token},
 };
 
+use url::Url;
+
 use crate::{
     config::Config,
     view::{Direct, Record},
@@ -29,10 +31,11 @@ use crate::{
 
 pub use backend::{Backend, Backends};
 pub use http::Api;
-pub use runpod::RunPod;
+pub use reelmill_shared::media::JobStatus;
+pub use runpod::{Policy, RunPod};
 
-/// How long the capability URLs of a job work. Longer than any wait in a queue and any encode;
-/// writing is fenced by attempt besides.
+/// How long the capability URLs of a job work at least. Longer than any wait in a queue and any encode,
+/// as is a job's time to live; writing is fenced by attempt besides.
 const CAPABILITIES_FOR: SignedDuration = SignedDuration::from_hours(24);
 
 /// How a backend answered a new job.
@@ -46,22 +49,26 @@ pub enum Start {
     Unreachable(String),
 }
 
-/// What a backend says of a job that was not heard of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum JobStatus {
-    /// It waits for a worker.
-    Waiting,
-    /// A worker has it.
-    Running,
-    /// It has ended, is unknown, or the backend cannot be asked.
-    Lost,
+fn capabilities_for(config: &Config) -> SignedDuration {
+    let ttl = SignedDuration::try_from(config.policy.ttl).unwrap_or(CAPABILITIES_FOR);
+    ttl.max(CAPABILITIES_FOR)
+}
+
+/// Where a platform that signs nothing may say that there is news of the running attempt's job. Who
+/// gets to know the URL can do no more than that, and the platform is then asked.
+pub fn hint(config: &Config, record: &Record, now: Timestamp) -> Option<Url> {
+    let (attempt, dispatch) = record.media.running()?.id();
+    let (media, grant) = (record.media.id, Grant::Hint { attempt, dispatch });
+    let expires_at = now + capabilities_for(config);
+    let token = config.tokens.sign(&Token { media, grant, expires_at, viewer: None });
+    Some(record.url(&format!("api/handler/hint/{token}")))
 }
 
 /// The job of the running attempt, if there is one.
 pub fn job(config: &Config, record: &Record, now: Timestamp) -> Option<Job> {
     let (media, details) = (record.media.id, &record.media.details);
     let (attempt, dispatch) = record.media.running()?.id();
-    let expires_at = now + CAPABILITIES_FOR;
+    let expires_at = now + capabilities_for(config);
     let token = |grant| config.tokens.sign(&Token { media, grant, expires_at, viewer: None });
     // So that whatever it says tells on which offer it works.
     let callback = Callback {

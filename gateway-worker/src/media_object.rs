@@ -5,6 +5,7 @@
 //! sends webhooks ([`deliveries`]) and tells live subscribers ([`live`]). Its one alarm stands at
 //! the earliest time at which anything has to be done, so nothing waits for somebody to call.
 
+mod billing;
 mod class;
 mod command;
 mod commands;
@@ -12,9 +13,11 @@ mod creation;
 mod deliveries;
 mod direct;
 mod live;
+mod looking;
 mod outbox;
 mod resumable;
 mod store;
+mod waking;
 
 use std::{cell::Cell, rc::Rc};
 
@@ -54,6 +57,8 @@ struct Inner {
     armed: Cell<Option<Timestamp>>,
     /// When subscribers last heard of progress.
     told_progress: Cell<Option<Timestamp>>,
+    /// When a backend was last asked because of a hint.
+    looked: Cell<Option<Timestamp>>,
     /// How many deliveries are under way.
     delivering: Cell<u8>,
 }
@@ -61,9 +66,9 @@ struct Inner {
 impl Inner {
     fn new(state: State, env: Env) -> Self {
         let store = Store::new(state.storage().sql());
-        let (armed, told_progress) = (Cell::new(None), Cell::new(None));
+        let (armed, told_progress, looked) = (Cell::new(None), Cell::new(None), Cell::new(None));
         let (live, delivering) = (Live::default(), Cell::new(0));
-        Self { state, env, store, live, armed, told_progress, delivering }
+        Self { state, env, store, live, armed, told_progress, looked, delivering }
     }
 
     fn config(&self) -> ApiResult<Rc<Config>> {
@@ -80,6 +85,7 @@ impl Inner {
         let (now, config) = (clock::now(), self.config()?);
         let Record { media, origin, max_bytes, direct } = self.record()?;
         let failed = failure_before_retry(&media, &event, now, &config.rules);
+        let job = media.running_job(&event);
         let (media, effects) = media.apply(event, now, &config.rules)?;
         let mut record = Record { media, origin, max_bytes, direct };
         let failed = failed.map(|media| Record { media, ..record.clone() });
@@ -92,6 +98,9 @@ impl Inner {
             self.drop_upload(now)?;
         }
         self.follow(&record, failed.as_ref(), &effects, now)?;
+        if let Some(job) = job.filter(|job| record.media.has_left(job)) {
+            self.bill_later(job, now)?;
+        }
         Ok(record)
     }
 
@@ -255,6 +264,7 @@ mod tests {
         let rules = Rules {
             upload: SignedDuration::from_hours(1),
             lease: SignedDuration::from_mins(1),
+            queue: SignedDuration::from_hours(6),
             fallback: SignedDuration::from_mins(2),
             routes: Routes::only("handler"),
         };

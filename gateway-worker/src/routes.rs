@@ -58,6 +58,7 @@ pub fn table() -> Router {
         .route("/api/keys/{id}", known(delete(keys::delete)))
         .route("/api/handler/progress", known(post(handler::progress)))
         .route("/api/handler/report", known(post(handler::report)))
+        .route("/api/handler/hint/{token}", known(post(handler::hint)))
         .route("/api/handler/source/{token}", known(get(handler::source)))
         .route("/api/handler/outputs/{token}/{*path}", known(put(handler::store)))
         .route("/play/{token}/{*path}", known(get(play::serve)))

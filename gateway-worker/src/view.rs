@@ -4,6 +4,7 @@ mod multipart;
 
 use jiff::{SignedDuration, Timestamp};
 use reelmill_shared::{
+    cost::{self, JobCost, Money},
     job::{Failure, Outcome, Progress, Stage, Summary},
     media::{Details, Media, Source, State},
     source_url::SourceUrl,
@@ -62,6 +63,8 @@ pub struct MediaView<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<&'a Failure>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    cost: Option<CostView<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     upload: Option<UploadView>,
     #[serde(skip_serializing_if = "Option::is_none")]
     events: Option<Url>,
@@ -94,6 +97,15 @@ struct ProgressView {
     eta_seconds: Option<f32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     bytes: Option<u64>,
+}
+
+#[derive(Debug, Serialize)]
+struct CostView<'a> {
+    currency: &'static str,
+    /// Of all jobs; absent as long as that of one of them is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    amount: Option<Money>,
+    jobs: &'a [JobCost],
 }
 
 #[derive(Debug, Serialize)]
@@ -181,6 +193,7 @@ impl Record {
             progress: progress.map(ProgressView::from),
             summary,
             error,
+            cost: CostView::of(&self.media.costs),
             upload: None,
             events: None,
         }
@@ -217,6 +230,12 @@ impl Record {
     /// An absolute URL of this gateway. `path` is made of ids, tokens and fixed words.
     pub fn url(&self, path: &str) -> Url {
         self.origin.join(path).expect("ids, tokens and fixed words make a relative URL")
+    }
+}
+
+impl<'a> CostView<'a> {
+    fn of(jobs: &'a [JobCost]) -> Option<Self> {
+        (!jobs.is_empty()).then(|| Self { currency: "USD", amount: cost::total(jobs), jobs })
     }
 }
 
@@ -262,6 +281,7 @@ mod tests {
         Rules {
             upload: SignedDuration::from_hours(24),
             lease: SignedDuration::from_mins(1),
+            queue: SignedDuration::from_hours(6),
             fallback: SignedDuration::from_mins(2),
             routes: Routes::only("handler"),
         }

@@ -26,6 +26,7 @@
 mod attempt;
 mod event;
 mod ingest;
+mod left;
 mod lookup;
 mod route;
 mod state;
@@ -45,6 +46,7 @@ use crate::{
 pub use attempt::Attempt;
 pub use event::{Announcement, Effect, Event, Rejected};
 pub use ingest::MAX_INGESTS;
+pub use left::LeftJob;
 pub use lookup::{Ending, JobStatus, LOOK_EVERY, OUTAGE, REPORT_GRACE};
 pub use route::{Class, InvalidRoutes, MAX_ROUTE, Routes};
 pub use state::{Details, Source, State};
@@ -252,7 +254,7 @@ impl Media {
                 self.attempts += 1;
                 let route = rules.routes.of(Class::of(&source), self.missed.as_deref());
                 let attempt = Attempt::begin(self.attempts, route, now, rules);
-                self.state = State::Transcoding { source, attempt };
+                self.state = State::Transcoding { source, attempt: Box::new(attempt) };
                 vec![
                     self.announce(Announcement::Transcoding),
                     Effect::StartJob { attempt: self.attempts, dispatch: 0 },

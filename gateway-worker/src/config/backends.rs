@@ -49,14 +49,16 @@ enum Key {
 /// The members of a JSON object in their order, no name twice.
 struct Ordered<T>(Vec<(String, T)>);
 
-/// Reads the variables through `optional`, which gives none that is empty.
+/// Reads the variables through `optional`, which gives none that is empty. `runpod` makes an endpoint
+/// of RunPod's of the API to it.
 pub(super) fn read(
     optional: &impl Fn(&'static str) -> Option<String>,
+    runpod: &impl Fn(Api) -> RunPod,
 ) -> Result<Backends, ConfigError> {
     let mut backends = Vec::new();
     let described = object::<Value>("BACKENDS", optional)?;
     if described.is_empty() || optional("HANDLER_URL").is_some() {
-        backends.push((HANDLER.to_owned(), handler(optional)?));
+        backends.push((HANDLER.to_owned(), handler(optional, runpod)?));
     }
     let mut keys = object::<Key>("BACKEND_KEYS", optional)?;
     for (name, description) in described {
@@ -70,7 +72,7 @@ pub(super) fn read(
             return Err(ConfigError::new("BACKENDS", taken));
         }
         let key = keys.iter().position(|(known, _)| *known == name).map(|at| keys.remove(at).1);
-        let backend = backend(&name, description, key)?;
+        let backend = backend(&name, description, key, runpod)?;
         backends.push((name, backend));
     }
     if !keys.is_empty() {
@@ -82,7 +84,10 @@ pub(super) fn read(
     Ok(Backends::new(backends))
 }
 
-fn handler(optional: &impl Fn(&'static str) -> Option<String>) -> Result<Backend, ConfigError> {
+fn handler(
+    optional: &impl Fn(&'static str) -> Option<String>,
+    runpod: &impl Fn(Api) -> RunPod,
+) -> Result<Backend, ConfigError> {
     let required =
         |name: &'static str| optional(name).ok_or_else(|| ConfigError::new(name, "is missing"));
     let url = required("HANDLER_URL")?;
@@ -90,13 +95,18 @@ fn handler(optional: &impl Fn(&'static str) -> Option<String>) -> Result<Backend
     let url = url.ok_or_else(|| ConfigError::new("HANDLER_URL", "must be an http(s) URL"))?;
     let api = Api::new(&url, Secret::new(required("HANDLER_API_KEY")?));
     Ok(if url.host_str() == Some(RUNPOD_HOST) {
-        Backend::RunPod(RunPod::new(api))
+        Backend::RunPod(runpod(api))
     } else {
         Backend::Http(api)
     })
 }
 
-fn backend(name: &str, description: Value, key: Option<Key>) -> Result<Backend, ConfigError> {
+fn backend(
+    name: &str,
+    description: Value,
+    key: Option<Key>,
+    runpod: &impl Fn(Api) -> RunPod,
+) -> Result<Backend, ConfigError> {
     let wrong = |what: &str| ConfigError::new("BACKENDS", format!("says of `{name}` {what}"));
     let described = Described::deserialize(description)
         .map_err(|_| wrong("something else than its `kind` and what belongs to that"))?;
@@ -112,7 +122,7 @@ fn backend(name: &str, description: Value, key: Option<Key>) -> Result<Backend, 
     }
     Ok(match &described {
         Described::Http { url } => Backend::Http(Api::new(url, bearer()?)),
-        Described::RunPod { url } => Backend::RunPod(RunPod::new(Api::new(url, bearer()?))),
+        Described::RunPod { url } => Backend::RunPod(runpod(Api::new(url, bearer()?))),
     })
 }
 
@@ -159,7 +169,9 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Ordered<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dispatch::Policy;
     use rstest::rstest;
+    use std::time::Duration;
 
     const BACKENDS: &str = r#"{"gpu": {"kind": "runpod", "url": "https://api.runpod.ai/v2/abc"},
         "box": {"kind": "http", "url": "https://gpu.example.com/v2/local/"}}"#;
@@ -170,7 +182,9 @@ mod tests {
             let found = variables.iter().find(|(name, _)| *name == wanted);
             found.map(|(_, value)| (*value).to_owned())
         };
-        read(&variable)
+        let hour = Duration::from_secs(3600);
+        let policy = Policy { execution: hour, ttl: 24 * hour };
+        read(&variable, &|api| RunPod::new(api, policy, true))
     }
 
     fn names(backends: &Backends) -> Vec<&str> {

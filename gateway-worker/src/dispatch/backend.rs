@@ -1,7 +1,8 @@
 //! The backends of a deployment, and what can be asked of each.
 
-use reelmill_shared::job::Job;
+use reelmill_shared::{cost::Usage, job::Job};
 use serde_json::Value;
+use url::Url;
 
 use super::{Api, JobStatus, RunPod, Start};
 
@@ -15,11 +16,11 @@ pub enum Backend {
 }
 
 impl Backend {
-    /// Offers it a job.
-    pub async fn start(&self, job: &Job) -> Start {
+    /// Offers it a job. Whoever cannot sign what it says may `POST` to `hint` that there is news.
+    pub async fn start(&self, job: &Job, hint: &Url) -> Start {
         match self {
             Self::Http(api) => api.start(job).await,
-            Self::RunPod(runpod) => runpod.start(job).await,
+            Self::RunPod(runpod) => runpod.start(job, hint).await,
         }
     }
 
@@ -50,6 +51,38 @@ impl Backend {
         match self {
             Self::Http(api) => api.health().await,
             Self::RunPod(runpod) => runpod.health().await,
+        }
+    }
+}
+
+impl Backend {
+    /// What a job took that it bills by the second, once the job has ended; `None` where nothing is
+    /// billed so.
+    pub async fn usage(&self, job: &str) -> Option<(JobStatus, Usage)> {
+        match self {
+            Self::RunPod(runpod) => Some(runpod.usage(job).await),
+            _ => None,
+        }
+    }
+
+    /// Whether it bills by the second.
+    pub const fn bills(&self) -> bool {
+        matches!(self, Self::RunPod(_))
+    }
+
+    /// Whether its workers sleep when there is nothing to do, and are to be woken.
+    pub const fn prewarms(&self) -> bool {
+        matches!(self, Self::RunPod(runpod) if runpod.prewarms())
+    }
+
+    /// Wakes a worker, if all of them sleep.
+    ///
+    /// # Errors
+    /// A sentence.
+    pub async fn prewarm(&self) -> Result<(), String> {
+        match self {
+            Self::RunPod(runpod) => runpod.prewarm().await,
+            _ => Ok(()),
         }
     }
 }

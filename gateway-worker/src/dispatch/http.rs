@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use reelmill_shared::{job::Job, secret::Secret};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use reelmill_shared::{cost::Usage, job::Job, media::Ending, secret::Secret};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use url::Url;
@@ -15,8 +16,8 @@ use crate::outgoing::{self, Answer};
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// How long `/health` waits for a backend.
 const HEALTH_TIMEOUT: Duration = Duration::from_secs(2);
-/// Largest answer that is read, in bytes.
-const MAX_ANSWER: usize = 64 * 1024;
+/// Largest answer that is read, in bytes. A handler's own has the report of an ended job in it.
+const MAX_ANSWER: usize = 1024 * 1024;
 
 /// Where the API is, and the key to it.
 #[derive(Debug)]
@@ -52,19 +53,15 @@ impl Api {
 
     /// Asks what became of a job.
     pub async fn status(&self, job: &str) -> JobStatus {
-        #[derive(Deserialize)]
-        struct Status {
-            status: String,
-        }
-        let answer = self.call(Method::Get, &format!("status/{job}"), None, TIMEOUT).await;
-        let status = answer
-            .ok()
-            .filter(|answer| answer.status == 200)
-            .and_then(|answer| serde_json::from_slice::<Status>(&answer.body).ok());
-        match status.as_ref().map(|status| status.status.as_str()) {
-            Some("IN_QUEUE") => JobStatus::Waiting,
-            Some("IN_PROGRESS") => JobStatus::Running,
-            _ => JobStatus::Lost,
+        self.inquire(job).await.0
+    }
+
+    /// Asks what became of a job, and what it took.
+    pub(super) async fn inquire(&self, job: &str) -> (JobStatus, Usage) {
+        let path = format!("status/{}", utf8_percent_encode(job, NON_ALPHANUMERIC));
+        match self.call(Method::Get, &path, None, TIMEOUT).await {
+            Ok(answer) => account(&answer),
+            Err(_) => (JobStatus::NoAnswer, Usage::default()),
         }
     }
 
@@ -73,7 +70,8 @@ impl Api {
     /// # Errors
     /// A sentence, where it is worth trying again.
     pub async fn cancel(&self, job: &str) -> Result<(), String> {
-        let answer = self.call(Method::Post, &format!("cancel/{job}"), None, TIMEOUT).await?;
+        let path = format!("cancel/{}", utf8_percent_encode(job, NON_ALPHANUMERIC));
+        let answer = self.call(Method::Post, &path, None, TIMEOUT).await?;
         match answer.status {
             200..=299 | 400..=499 => Ok(()),
             status => Err(format!("The handler answered with status {status}.")),
@@ -110,6 +108,45 @@ impl Api {
     }
 }
 
+/// Reads the answer about a job.
+fn account(answer: &Answer) -> (JobStatus, Usage) {
+    /// RunPod's account of a job. What has another form than it should is not there.
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Account {
+        status: String,
+        #[serde(default)]
+        delay_time: Value,
+        #[serde(default)]
+        execution_time: Value,
+        #[serde(default)]
+        worker_id: Value,
+        #[serde(default)]
+        error: Value,
+    }
+    if answer.status == 404 {
+        return (JobStatus::Unknown, Usage::default());
+    }
+    let read = (answer.status == 200).then(|| serde_json::from_slice::<Account>(&answer.body));
+    let Some(Ok(account)) = read else { return (JobStatus::NoAnswer, Usage::default()) };
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    let status = match account.status.as_str() {
+        "IN_QUEUE" => JobStatus::Waiting,
+        "IN_PROGRESS" => JobStatus::Running,
+        "COMPLETED" => JobStatus::Ended(Ending::Completed),
+        "FAILED" => JobStatus::Ended(Ending::Failed(text(&account.error))),
+        "CANCELLED" => JobStatus::Ended(Ending::Cancelled),
+        "TIMED_OUT" => JobStatus::Ended(Ending::TimedOut),
+        _ => JobStatus::NoAnswer,
+    };
+    let usage = Usage {
+        delay_ms: account.delay_time.as_u64().unwrap_or(0),
+        execution_ms: account.execution_time.as_u64().unwrap_or(0),
+        worker_id: text(&account.worker_id),
+    };
+    (status, usage)
+}
+
 fn judge(answer: &Answer) -> Start {
     #[derive(Deserialize)]
     struct Accepted {
@@ -144,5 +181,35 @@ mod tests {
     fn judges(#[case] status: u16, #[case] body: &str, #[case] expected: Start) {
         let answer = Answer { status, body: body.into(), ..Answer::default() };
         assert_eq!(judge(&answer), expected);
+    }
+
+    #[rstest]
+    #[case(200, r#"{"status":"IN_QUEUE"}"#, JobStatus::Waiting)]
+    #[case(200, r#"{"status":"IN_PROGRESS","output":{"percent":3}}"#, JobStatus::Running)]
+    #[case(200, r#"{"status":"COMPLETED","output":1}"#, JobStatus::Ended(Ending::Completed))]
+    #[case(200, r#"{"status":"FAILED","error":"no"}"#, JobStatus::Ended(Ending::Failed(Some("no".into()))))]
+    #[case(200, r#"{"status":"FAILED","error":{}}"#, JobStatus::Ended(Ending::Failed(None)))]
+    #[case(200, r#"{"status":"CANCELLED"}"#, JobStatus::Ended(Ending::Cancelled))]
+    #[case(200, r#"{"status":"TIMED_OUT"}"#, JobStatus::Ended(Ending::TimedOut))]
+    #[case(200, r#"{"status":"BAKED"}"#, JobStatus::NoAnswer)]
+    #[case(200, "<html>", JobStatus::NoAnswer)]
+    #[case(404, "", JobStatus::Unknown)]
+    #[case(401, "", JobStatus::NoAnswer)]
+    #[case(500, "", JobStatus::NoAnswer)]
+    fn reads_statuses(#[case] status: u16, #[case] body: &str, #[case] expected: JobStatus) {
+        let answer = Answer { status, body: body.into(), ..Answer::default() };
+        assert_eq!(account(&answer).0, expected);
+    }
+
+    #[test]
+    fn reads_what_a_job_took() {
+        let body =
+            r#"{"status":"COMPLETED","delayTime":31618,"executionTime":1437,"workerId":"w"}"#;
+        let answer = Answer { status: 200, body: body.into(), ..Answer::default() };
+        let usage = Usage { delay_ms: 31618, execution_ms: 1437, worker_id: Some("w".into()) };
+        assert_eq!(account(&answer).1, usage);
+        let body = r#"{"status":"COMPLETED","delayTime":-1,"executionTime":"long","workerId":7}"#;
+        let answer = Answer { status: 200, body: body.into(), ..Answer::default() };
+        assert_eq!(account(&answer), (JobStatus::Ended(Ending::Completed), Usage::default()));
     }
 }

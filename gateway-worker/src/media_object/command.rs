@@ -155,6 +155,13 @@ pub enum Command {
         #[serde(default)]
         dispatch: u8,
     },
+    /// Somebody says that there is news of an attempt's job; replies `null`, whether or not there is.
+    Hint {
+        /// The attempt.
+        attempt: u8,
+        /// Which offer of it.
+        dispatch: u8,
+    },
     /// Replies `null` while the attempt runs, `stale_attempt` otherwise.
     CheckAttempt {
         /// The attempt.

@@ -127,6 +127,10 @@ impl Inner {
                 }
                 self.change(event).await.map(|_| Value::Null)
             }
+            Command::Hint { attempt, dispatch } => {
+                self.hint(attempt, dispatch).await?;
+                Ok(Value::Null)
+            }
             Command::CheckAttempt { attempt, dispatch } => match self.record()?.media.state {
                 State::Transcoding { attempt: running, .. }
                     if running.id() == (attempt, dispatch) =>
@@ -189,13 +193,16 @@ impl Inner {
 
     fn begin_upload(&self, size: u64) -> ApiResult<UploadLock> {
         let now = clock::now();
-        if self.open_for(Some(size), now)?.media.running().is_some() {
+        let record = self.open_for(Some(size), now)?;
+        if record.media.running().is_some() {
             return Err(ApiError::new(
                 ProblemCode::UploadInProgress,
                 "The source is being fetched from its URL.",
             ));
         }
-        Ok(UploadLock { lock: self.take_lock(now)? })
+        let lock = self.take_lock(now)?;
+        self.prewarm(&record);
+        Ok(UploadLock { lock })
     }
 
     pub(super) fn take_lock(&self, now: Timestamp) -> ApiResult<String> {

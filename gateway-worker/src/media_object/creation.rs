@@ -59,6 +59,7 @@ impl Inner {
             self.store.unlock()?;
             self.store.drop_reservation()?;
         }
+        self.prewarm(&record);
         self.after_change().await;
         Ok(Created { record, fresh: true })
     }

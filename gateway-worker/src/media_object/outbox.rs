@@ -6,7 +6,7 @@
 use std::rc::Rc;
 
 use jiff::{SignedDuration, Timestamp};
-use reelmill_shared::media::{Attempt, Effect, Event, State};
+use reelmill_shared::media::{Effect, Event, State};
 
 use super::{
     Inner, log,
@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     catalogue, clock,
-    dispatch::{self, JobStatus, Start},
+    dispatch::{self, Start},
     error::ApiResult,
     objects,
     upload_object::{self, UploadStub},
@@ -25,16 +25,16 @@ use crate::{
 pub(super) const INDEX_AFTER: SignedDuration = SignedDuration::from_secs(10);
 /// How long a claimed task is out of sight.
 const CLAIM: SignedDuration = SignedDuration::from_secs(30);
-/// How long a job may wait in the handler's queue before it counts as lost.
-const MAX_QUEUED: SignedDuration = SignedDuration::from_hours(6);
 /// How often a job that nobody waits for is tried to be cancelled.
 const MAX_CANCELS: i64 = 6;
 /// How long after a deletion the last request that was under way must have ended.
 const SWEEP_AFTER: SignedDuration = SignedDuration::from_mins(5);
 
 /// What became of a task.
-enum Outcome {
+pub(super) enum Outcome {
+    /// It is done, or there is nothing to do.
     Done,
+    /// It is to be tried again then.
     Again(Timestamp),
 }
 
@@ -80,6 +80,8 @@ impl Inner {
                 let stub = UploadStub::new(&self.env, *upload)?;
                 let () = stub.send(&upload_object::Command::Abort).await?;
             }
+            Task::Look { attempt, dispatch } => self.look(*attempt, *dispatch).await?,
+            Task::Bill { job, since } => return self.bill(job, *since, claimed.tries).await,
             Task::Effect { effect } => match effect {
                 Effect::Dispatch => {
                     // A rejection means that the media was cancelled or deleted meanwhile.
@@ -130,11 +132,14 @@ impl Inner {
             return Ok(Outcome::Done);
         }
         let config = self.config()?;
-        let Some(job) = dispatch::job(&config, &record, clock::now()) else {
+        let now = clock::now();
+        let Some((job, hint)) =
+            dispatch::job(&config, &record, now).zip(dispatch::hint(&config, &record, now))
+        else {
             return Ok(Outcome::Done);
         };
         let started = match config.backends.get(&attempt.backend) {
-            Some(backend) => backend.start(&job).await,
+            Some(backend) => backend.start(&job, &hint).await,
             None => Start::Refused("The job's backend is not configured any more.".into()),
         };
         let event = match started {
@@ -163,51 +168,6 @@ impl Inner {
         }
         self.index().await?;
         Ok(Outcome::Done)
-    }
-
-    /// Applies what the passing of time asks for: an upload that never came, a lease that lapsed.
-    pub(super) async fn meet_deadline(&self) -> ApiResult<()> {
-        let Some(record) = self.store.record()? else { return Ok(()) };
-        let now = clock::now();
-        let Some((_, due)) = record.media.deadline().filter(|(at, _)| *at <= now) else {
-            return Ok(());
-        };
-        let event = match record.media.running() {
-            Some(attempt) => self.look_after(attempt, due, now).await?,
-            None => due,
-        };
-        // A rejection means that a sign of life came while we asked.
-        let _ = self.apply(event);
-        Ok(())
-    }
-
-    /// What is to happen to an attempt for which `due` is due, after a look at its backend: silence
-    /// of a job that never began is no sign of death, since it may wait for its turn.
-    async fn look_after(&self, running: &Attempt, due: Event, now: Timestamp) -> ApiResult<Event> {
-        let (attempt, dispatch) = running.id();
-        let lapsed = match due {
-            Event::LeaseExpired { .. } if running.progress.is_none() => true,
-            Event::NotTaken { .. } => false,
-            _ => return Ok(due),
-        };
-        let Some(job) = &running.job else {
-            let message = "No handler took the job in time.".into();
-            let failed = Event::DispatchFailed { attempt, dispatch, message };
-            return Ok(if lapsed { failed } else { due });
-        };
-        if now.duration_since(running.waiting_since()) >= MAX_QUEUED {
-            return Ok(due);
-        }
-        let config = self.config()?;
-        let status = match config.backends.get(&running.backend) {
-            Some(backend) => backend.status(job).await,
-            None => JobStatus::Lost,
-        };
-        Ok(match status {
-            JobStatus::Running => Event::Taken { attempt, dispatch },
-            JobStatus::Waiting if lapsed => Event::StillQueued { attempt, dispatch },
-            JobStatus::Waiting | JobStatus::Lost => due,
-        })
     }
 
     /// Writes the media's row of the catalogue.
@@ -248,7 +208,7 @@ impl Inner {
 }
 
 /// 1, 2, 4 … 60 seconds.
-fn backoff(tries: i64) -> SignedDuration {
+pub(super) fn backoff(tries: i64) -> SignedDuration {
     SignedDuration::from_secs((1 << tries.clamp(0, 6)).min(60))
 }
 

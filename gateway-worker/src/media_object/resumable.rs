@@ -43,6 +43,7 @@ impl Inner {
             Some(_) => return Err(ProblemCode::UploadInProgress.into()),
         }
         self.store.attach(upload)?;
+        self.prewarm(&record);
         Ok(Attached { max_bytes: record.max_bytes, size: record.media.details.size })
     }
 

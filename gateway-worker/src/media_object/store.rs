@@ -8,7 +8,7 @@ use std::cell::Cell;
 use jiff::Timestamp;
 use reelmill_shared::{
     id::{MediaId, UploadId},
-    media::Effect,
+    media::{Effect, LeftJob},
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use worker::{Result, SqlStorage, SqlStorageValue};
@@ -69,6 +69,21 @@ pub(super) enum Task {
         upload: String,
         /// Whether it has become an object.
         stored: bool,
+    },
+    /// Ask the backend of an attempt's job what became of it.
+    Look {
+        /// The attempt.
+        attempt: u8,
+        /// Which offer of it.
+        dispatch: u8,
+    },
+    /// Find out what a job cost that is over.
+    Bill {
+        /// The job.
+        #[serde(flatten)]
+        job: LeftJob,
+        /// Since when it is over, or nobody waits for it any more.
+        since: Timestamp,
     },
     /// End a resumable upload that nobody waits for any more.
     AbortUpload {
@@ -202,6 +217,12 @@ impl Store {
         self.postpone(row.id, until)?;
         let task = serde_json::from_str(&row.task)?;
         Ok(Some(Claimed { id: row.id, task, tries: row.tries }))
+    }
+
+    /// Whether a task is in the outbox.
+    pub(super) fn has(&self, task: &Task) -> Result<bool> {
+        let sql = "SELECT count(*) AS number FROM outbox WHERE task = ?";
+        Ok(self.number(sql, vec![serde_json::to_string(task)?.into()])?.is_some_and(|n| n > 0))
     }
 
     /// Removes a task that is done.

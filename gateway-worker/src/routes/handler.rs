@@ -81,6 +81,20 @@ async fn tell(app: &App, media: MediaId, command: Command) -> ApiResult {
     }
 }
 
+/// `POST /api/handler/hint/{token}`: for platforms that sign nothing. What they say is not even read;
+/// the job's own platform is asked. Whether there was anything to ask about, nobody is told.
+#[worker::send]
+pub(super) async fn hint(app: App, Path(token): Path<String>) -> ApiResult {
+    let Token { media, grant: Grant::Hint { attempt, dispatch }, .. } =
+        app.config().tokens.verify(&token, app.now())?
+    else {
+        return Err(ProblemCode::TokenInvalid.into());
+    };
+    // A hint that gets lost is made up for by the next look that is due anyhow.
+    let _ = tell(&app, media, Command::Hint { attempt, dispatch }).await;
+    json(StatusCode::OK, &serde_json::json!({}))
+}
+
 /// `GET|HEAD /api/handler/source/{token}`
 #[worker::send]
 pub(super) async fn source(app: App, Path(token): Path<String>, parts: Parts) -> ApiResult {

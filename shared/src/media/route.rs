@@ -36,7 +36,12 @@ impl Class {
 
     /// The class of making the outputs of a source.
     pub(super) fn of(source: &Source) -> Self {
-        match &source.content_type {
+        Self::declared(source.content_type.as_deref())
+    }
+
+    /// The class that a source is likely to be of, by what its owner declares it to be.
+    pub fn declared(content_type: Option<&str>) -> Self {
+        match content_type {
             Some(kind) if kind.starts_with("audio/") => Self::Audio,
             _ => Self::Video,
         }

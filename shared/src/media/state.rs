@@ -74,7 +74,7 @@ pub enum State {
         /// The source.
         source: Source,
         /// The running attempt.
-        attempt: Attempt,
+        attempt: Box<Attempt>,
     },
     /// The outputs are complete.
     Ready {

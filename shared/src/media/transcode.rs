@@ -11,7 +11,7 @@ impl Media {
     pub(super) fn while_transcoding(
         mut self,
         mut source: Source,
-        mut attempt: Attempt,
+        mut attempt: Box<Attempt>,
         event: Event,
         now: Timestamp,
         rules: &Rules,

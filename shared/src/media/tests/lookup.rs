@@ -183,6 +183,29 @@ fn a_cost_is_noted_once_whenever_it_comes() {
     assert_eq!(deleted.apply(billed("a"), at(9), &RULES), Err(Rejected::Deleted));
 }
 
+#[test]
+fn a_job_is_left_when_its_attempt_is_over_or_elsewhere() {
+    let media = queued();
+    let left = |event: Event| {
+        let job = media.running_job(&event).expect("it has one");
+        let (next, _) = media.clone().apply(event, at(10_000), &RULES).expect("an accepted event");
+        next.has_left(&job).then_some(job)
+    };
+    let Event::Reported { mut report, dispatch } = completed(1) else { panic!("no report") };
+    report.metrics.gpu_type = Some("NVIDIA L4".into());
+    let job = left(Event::Reported { report, dispatch }).expect("over");
+    let json =
+        serde_json::json!({"attempt": 1, "backend": "box", "job": "job", "gpu": "NVIDIA L4"});
+    assert_eq!(serde_json::to_value(&job).expect("json"), json);
+    for event in [lapsed(), Event::Cancel, Event::Delete, failed(1, FailureCode::Internal)] {
+        assert_eq!(left(event).map(|job| job.gpu), Some(None));
+    }
+    for event in [progress(1, 5.0, true), ended(1), billed("job")] {
+        assert_eq!(left(event), None);
+    }
+    assert_eq!(created(RetryPolicy::Manual).running_job(&Event::Cancel), None);
+}
+
 proptest! {
     /// A stranger's words become one printable line of bounded length, and show no path, URL or key.
     #[test]
