@@ -13,7 +13,7 @@ use gpu_handler::{
     ledger::Ledger,
     sandbox,
     stop::{Reason, Stop},
-    transport::{run, runpod, serve, sqs},
+    transport::{health, run, runpod, serve, sqs},
     workplace,
 };
 use reelmill_shared::job::Outcome;
@@ -44,6 +44,9 @@ enum Command {
         /// The job as JSON (`JobSpec`); its URLs may be `file:`.
         job: PathBuf,
     },
+    /// Ask the handler that serves here how it is, for a container's health check. Exits with 0 when it
+    /// is well or when jobs come in some other way, 1 when it is not.
+    Health,
     /// Become a tool, behind walls.
     #[command(hide = true)]
     Sandbox {
@@ -76,6 +79,7 @@ fn main() -> ExitCode {
         Command::Runpod => start(take_jobs(), runpod_collects_log()),
         Command::Sqs => start(poll_queue(), false),
         Command::Run { job } => start(run_job(job), false),
+        Command::Health => start(ask_health(), false),
     };
     result.unwrap_or_else(|error| {
         eprintln!("gpu-handler: {error}");
@@ -180,6 +184,21 @@ async fn run_job(job: PathBuf) -> Result<ExitCode, Error> {
     Ok(match report.outcome {
         Outcome::Completed { .. } => ExitCode::SUCCESS,
         Outcome::Failed { .. } => ExitCode::FAILURE,
+    })
+}
+
+async fn ask_health() -> Result<ExitCode, Error> {
+    let config = Config::from_env()?;
+    // Where jobs come from a queue, the process listens nowhere: that it runs is all there is to ask.
+    let (Some(Home::Box), Some(key)) = (Home::from_env(), &config.api_key) else {
+        return Ok(ExitCode::SUCCESS);
+    };
+    Ok(match health::ask(&client()?, config.listen, key).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("gpu-handler: {error}");
+            ExitCode::FAILURE
+        }
     })
 }
 

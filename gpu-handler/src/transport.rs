@@ -2,6 +2,7 @@
 
 pub mod delivery;
 pub mod desk;
+pub mod health;
 pub mod run;
 pub mod runpod;
 pub mod serve;
