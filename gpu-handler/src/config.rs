@@ -1,6 +1,7 @@
 //! Configuration from the environment; nothing else in this crate reads it.
 
 pub mod aws;
+pub mod lambda;
 pub mod runpod;
 mod source;
 
@@ -12,6 +13,7 @@ use reelmill_shared::{
 };
 
 use aws::{LedgerTable, Sqs};
+use lambda::Lambda;
 use runpod::Runpod;
 use source::{Source, invalid};
 
@@ -48,6 +50,8 @@ pub struct Config {
     pub sqs: Option<Sqs>,
     /// The table in which workers tell each other who is at what.
     pub ledger: Option<LedgerTable>,
+    /// Set where this is a function of AWS Lambda's.
+    pub lambda: Option<Lambda>,
 }
 
 /// How FFmpeg and ffprobe are run.
@@ -127,6 +131,7 @@ impl Config {
         launcher: PathBuf,
     ) -> Result<Self, ConfigError> {
         let source = Source { lookup };
+        let lambda = Lambda::read(&source)?;
         let sandbox_required = match lookup("REELMILL_SANDBOX").as_deref() {
             None | Some("best-effort") => false,
             Some("required") => true,
@@ -168,13 +173,14 @@ impl Config {
                 memory_bytes: source.number(
                     "REELMILL_MAX_MEMORY_BYTES",
                     256 << 20..=1 << 44,
-                    8 << 30,
+                    lambda.as_ref().map_or(8 << 30, Lambda::for_tools).min(8 << 30),
                 )?,
                 output_bytes: source.number("REELMILL_MAX_OUTPUT_BYTES", 1..=1 << 44, 64 << 30)?,
             },
             runpod: Runpod::read(&source)?,
             sqs: Sqs::read(&source)?,
             ledger: LedgerTable::read(&source)?,
+            lambda,
         })
     }
 }
@@ -186,6 +192,8 @@ pub enum Home {
     Runpod,
     /// Anywhere, with a queue of SQS's to take jobs from.
     Sqs,
+    /// AWS Lambda.
+    Lambda,
     /// A box of one's own, where callers of `serve` have a key.
     Box,
 }
@@ -200,6 +208,7 @@ impl Home {
     fn read(is_set: &dyn Fn(&str) -> bool) -> Option<Self> {
         let signs = [
             (runpod::GET_JOB, Self::Runpod),
+            (lambda::RUNTIME_API, Self::Lambda),
             (aws::QUEUE, Self::Sqs),
             ("HANDLER_API_KEY", Self::Box),
         ];
@@ -207,10 +216,30 @@ impl Home {
     }
 }
 
-/// Whether RunPod collects this process's log, in lines of its own form.
+/// The form of this process's log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogForm {
+    /// Lines for people, on stderr.
+    Plain,
+    /// JSON lines on stderr, as Lambda wants them.
+    Json,
+    /// JSON lines on stdout, as RunPod wants them.
+    Runpod,
+}
+
 #[expect(clippy::disallowed_methods, reason = "here is where the environment is read")]
-pub fn runpod_collects_log() -> bool {
-    std::env::var("RUNPOD_ENDPOINT_ID").is_ok_and(|id| !id.is_empty())
+impl LogForm {
+    /// RunPod's, where it collects the log.
+    pub fn of_runpod() -> Self {
+        let collects = std::env::var("RUNPOD_ENDPOINT_ID").is_ok_and(|id| !id.is_empty());
+        if collects { Self::Runpod } else { Self::Plain }
+    }
+
+    /// What Lambda's function is configured to.
+    pub fn of_lambda() -> Self {
+        let json = std::env::var("AWS_LAMBDA_LOG_FORMAT").is_ok_and(|form| form == "JSON");
+        if json { Self::Json } else { Self::Plain }
+    }
 }
 
 /// Environment variables that FFmpeg's libraries need to find a GPU and themselves.
@@ -267,6 +296,7 @@ mod tests {
         assert_eq!(home(&["HANDLER_API_KEY", runpod::GET_JOB]), Some(Home::Runpod));
         assert_eq!(home(&["HANDLER_API_KEY", aws::QUEUE]), Some(Home::Sqs));
         assert_eq!(home(&["HANDLER_API_KEY"]), Some(Home::Box));
+        assert_eq!(home(&["HANDLER_API_KEY", lambda::RUNTIME_API]), Some(Home::Lambda));
         assert_eq!(home(&["RUNPOD_POD_ID"]), None);
     }
 

@@ -21,6 +21,7 @@ use reelmill_shared::job::{Failure, FailureCode, Input};
 use reqwest::Client;
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::workplace;
 use checksum::Checksum;
 use window::Window;
 
@@ -52,7 +53,7 @@ impl Default for Options {
 /// # Errors
 /// `fetch_failed` when the source cannot be had in spite of retries, `source_mismatch` when it is
 /// gone or not the one that `input` describes, `cancelled` when nobody waits for the attempt,
-/// `internal` when it cannot be written.
+/// `no_space` or `internal` when it cannot be written.
 pub async fn fetch(
     client: &Client,
     input: &Input,
@@ -99,8 +100,7 @@ pub async fn fetch(
 }
 
 fn unwritable(error: &std::io::Error) -> Failure {
-    let message = format!("the source could not be kept on the handler's disk ({})", error.kind());
-    Failure::new(FailureCode::Internal, message)
+    workplace::failure("the source could not be kept on the handler's disk", error)
 }
 
 fn crashed() -> Failure {

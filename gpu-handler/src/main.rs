@@ -6,26 +6,26 @@ use clap::{CommandFactory, Parser, Subcommand};
 use gpu_handler::{
     aws,
     client::{client, patient_client},
-    config::{Config, Home, runpod_collects_log},
+    config::{Config, Home, LogForm, lambda::runtime_api},
     engine::Engine,
     ffmpeg::Runner,
     host::Host,
     ledger::Ledger,
     sandbox,
     stop::{Reason, Stop},
-    transport::{health, run, runpod, serve, sqs},
+    transport::{health, lambda, run, runpod, serve, sqs},
     workplace,
 };
 use reelmill_shared::job::Outcome;
 use tokio::signal::unix::{SignalKind, signal};
-use tracing_subscriber::{EnvFilter, layer::SubscriberExt, util::SubscriberInitExt};
+use tracing_subscriber::{EnvFilter, Layer, layer::SubscriberExt, util::SubscriberInitExt};
 
 /// Reelmill's handler: makes HLS, waveform and pictures of a source with FFmpeg.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Cli {
-    /// Without one, the environment tells: RUNPOD_WEBHOOK_GET_JOB is RunPod's, REELMILL_SQS_QUEUE_URL
-    /// means sqs, HANDLER_API_KEY means serve.
+    /// Without one, the environment tells: RUNPOD_WEBHOOK_GET_JOB is RunPod's, AWS_LAMBDA_RUNTIME_API
+    /// is Lambda's, REELMILL_SQS_QUEUE_URL means sqs, HANDLER_API_KEY means serve.
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -38,6 +38,8 @@ enum Command {
     Runpod,
     /// Take jobs from a queue of SQS's.
     Sqs,
+    /// Take jobs from AWS Lambda: invoked directly, or by an SQS queue.
+    Lambda,
     /// Run one job and print its report. Exits with 0 when it is completed, 1 when it failed, 2 when
     /// there was nothing to run.
     Run {
@@ -58,13 +60,14 @@ enum Command {
     },
 }
 
-type Error = Box<dyn std::error::Error>;
+type Error = Box<dyn std::error::Error + Send + Sync>;
 
 fn main() -> ExitCode {
     let command = Cli::parse().command.or_else(|| {
         Home::from_env().map(|home| match home {
             Home::Runpod => Command::Runpod,
             Home::Sqs => Command::Sqs,
+            Home::Lambda => Command::Lambda,
             Home::Box => Command::Serve,
         })
     });
@@ -75,11 +78,12 @@ fn main() -> ExitCode {
     let result = match command {
         // Before there is a second thread: some of the walls surround only the calling one.
         Command::Sandbox { order, command } => return enter_sandbox(&order, &command),
-        Command::Serve => start(serve_jobs(), false),
-        Command::Runpod => start(take_jobs(), runpod_collects_log()),
-        Command::Sqs => start(poll_queue(), false),
-        Command::Run { job } => start(run_job(job), false),
-        Command::Health => start(ask_health(), false),
+        Command::Serve => start(serve_jobs(), LogForm::Plain),
+        Command::Runpod => start(take_jobs(), LogForm::of_runpod()),
+        Command::Sqs => start(poll_queue(), LogForm::Plain),
+        Command::Lambda => start(take_events(), LogForm::of_lambda()),
+        Command::Run { job } => start(run_job(job), LogForm::Plain),
+        Command::Health => start(ask_health(), LogForm::Plain),
     };
     result.unwrap_or_else(|error| {
         eprintln!("gpu-handler: {error}");
@@ -89,19 +93,17 @@ fn main() -> ExitCode {
 
 fn start(
     work: impl Future<Output = Result<ExitCode, Error>>,
-    runpod_log: bool,
+    form: LogForm,
 ) -> Result<ExitCode, Error> {
-    let (plain, collected) = if runpod_log {
-        (None, Some(runpod::log::Lines::new(std::io::stdout)))
-    } else {
-        let layer = tracing_subscriber::fmt::layer()
-            .with_ansi(std::io::stderr().is_terminal())
-            .with_writer(std::io::stderr);
-        (Some(layer), None)
+    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let layer = match form {
+        LogForm::Plain => layer.with_ansi(std::io::stderr().is_terminal()).boxed(),
+        LogForm::Json => layer.json().flatten_event(true).boxed(),
+        LogForm::Runpod => runpod::log::Lines::new(std::io::stdout).boxed(),
     };
     let filter =
         EnvFilter::builder().with_default_directive(tracing::Level::INFO.into()).from_env_lossy();
-    tracing_subscriber::registry().with(filter).with(plain).with(collected).init();
+    tracing_subscriber::registry().with(layer).with(filter).init();
     // The work is FFmpeg's; a few threads carry bytes.
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -168,6 +170,37 @@ async fn poll_queue() -> Result<ExitCode, Error> {
     let worker = sqs::Worker::new(engine(config, false).await?, queue, ledger);
     worker.run(signal).await?;
     Ok(ExitCode::SUCCESS)
+}
+
+async fn take_events() -> Result<ExitCode, Error> {
+    let api = runtime_api().ok_or("AWS_LAMBDA_RUNTIME_API must be set, as Lambda does")?;
+    let function = async {
+        let config = Config::from_env()?;
+        if config.webhook_secrets.is_none() {
+            return Err("HANDLER_WEBHOOK_SECRET must be set".into());
+        }
+        let place = config.lambda.clone().ok_or("AWS_LAMBDA_RUNTIME_API must be set")?;
+        let ledger = match &config.ledger {
+            Some(table) => {
+                let ledger = Ledger::open(&aws::load(None).await, table, lambda::LEASE);
+                ledger.check().await?;
+                Some(ledger)
+            }
+            None => None,
+        };
+        let timing = lambda::Timing::new(place.margin);
+        Ok::<_, Error>(lambda::Function::new(engine(config, false).await?, ledger, timing))
+    };
+    match function.await {
+        Ok(function) => {
+            function.run().await?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(error) => {
+            lambda::init_error(&client()?, &api, &error.to_string()).await;
+            Err(error)
+        }
+    }
 }
 
 async fn run_job(job: PathBuf) -> Result<ExitCode, Error> {

@@ -21,6 +21,27 @@ pub enum Reason {
     Stale,
     /// The handler is shutting down.
     Shutdown,
+    /// The time that the host gives is over, or is sure not to suffice.
+    Deadline,
+}
+
+impl Reason {
+    /// The failure that a job ends with which is stopped for this reason.
+    pub fn failure(self) -> Failure {
+        match self {
+            Self::Cancelled => Failure::new(FailureCode::Cancelled, "the job was cancelled"),
+            Self::Stale => {
+                Failure::new(FailureCode::Cancelled, "nobody waits for this attempt any more")
+            }
+            Self::Shutdown => {
+                Failure::new(FailureCode::HandlerStopped, "the handler was shut down")
+            }
+            Self::Deadline => {
+                let message = "the time that the host gives does not suffice for the job";
+                Failure::new(FailureCode::Deadline, message)
+            }
+        }
+    }
 }
 
 impl Stop {
@@ -42,15 +63,7 @@ impl Stop {
 
     /// The failure that a stopped job ends with.
     pub fn failure(&self) -> Option<Failure> {
-        Some(match self.reason()? {
-            Reason::Cancelled => Failure::new(FailureCode::Cancelled, "the job was cancelled"),
-            Reason::Stale => {
-                Failure::new(FailureCode::Cancelled, "nobody waits for this attempt any more")
-            }
-            Reason::Shutdown => {
-                Failure::new(FailureCode::HandlerStopped, "the handler was shut down")
-            }
-        })
+        self.reason().map(Reason::failure)
     }
 
     /// Runs `work` until it is done or the job is stopped. Dropped work cleans up after itself.

@@ -3,6 +3,7 @@
 pub mod delivery;
 pub mod desk;
 pub mod health;
+pub mod lambda;
 pub mod run;
 pub mod runpod;
 pub mod serve;

@@ -1,6 +1,6 @@
 //! Work directories: each made for one job alone, with room enough, and gone when it is over.
 
-use std::{path::Path, time::Duration};
+use std::{io, path::Path, time::Duration};
 
 use reelmill_shared::job::{Failure, FailureCode};
 use tempfile::TempDir;
@@ -8,18 +8,26 @@ use tempfile::TempDir;
 /// What a directory is called, followed by the id of the process that it belongs to.
 const PREFIX: &str = "reelmill-work-";
 /// Room that a job needs besides twice its source: init segments, pictures, logs.
-const MARGIN: u64 = 256 << 20;
+const MARGIN: u64 = 64 << 20;
 
 /// Makes a directory below `root`; its name tells which process it belongs to.
 ///
 /// # Errors
-/// `internal` if that is not possible there.
+/// `no_space` or `internal` if that is not possible there.
 pub fn make(root: &Path) -> Result<TempDir, Failure> {
     let prefix = format!("{PREFIX}{}-", std::process::id());
-    tempfile::Builder::new().prefix(&prefix).tempdir_in(root).map_err(|error| {
-        let message = format!("no work directory could be made ({})", error.kind());
-        Failure::new(FailureCode::Internal, message)
-    })
+    let made = tempfile::Builder::new().prefix(&prefix).tempdir_in(root);
+    made.map_err(|error| failure("no work directory could be made", &error))
+}
+
+/// What an error of the disk means for a job: `no_space` if it is full, else `internal`.
+pub fn failure(what: &str, error: &io::Error) -> Failure {
+    use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+    let code = match error.kind() {
+        StorageFull | QuotaExceeded | FileTooLarge => FailureCode::NoSpace,
+        _ => FailureCode::Internal,
+    };
+    Failure::new(code, format!("{what} ({})", error.kind()))
 }
 
 /// Removes a directory. FFmpeg, just killed, may still be writing its last file.
@@ -51,19 +59,21 @@ pub fn sweep(root: &Path) {
     }
 }
 
-/// Whether there is room for a source of `size` bytes and what is made of it.
+/// Whether there is room for a source of `size` bytes and what is made of it: as much again, since
+/// outputs leave the disk as they are stored.
 ///
 /// # Errors
-/// `internal`, which is transient, if not.
+/// `no_space`, which is transient, if not: a host with a larger disk may take it.
 pub fn check_room(work: &Path, size: u64) -> Result<(), Failure> {
     let needed = size.saturating_mul(2).saturating_add(MARGIN);
     let free = rustix::fs::statvfs(work).map(|disk| disk.f_bavail.saturating_mul(disk.f_frsize));
     // A file system that cannot tell is not held against the job.
     match free {
-        Ok(free) if free < needed => Err(Failure::new(
-            FailureCode::Internal,
-            "the handler's disk has too little room for this source",
-        )),
+        Ok(free) if free < needed => {
+            let (needed, free) = (needed >> 20, free >> 20);
+            let message = format!("the job needs {needed} MiB of disk, {free} MiB are free");
+            Err(Failure::new(FailureCode::NoSpace, message))
+        }
         _ => Ok(()),
     }
 }
@@ -90,7 +100,7 @@ mod tests {
     #[test]
     fn wants_room() {
         let refused = check_room(Path::new("/tmp"), u64::MAX / 4).expect_err("no such disk");
-        assert_eq!((refused.code, refused.transient), (FailureCode::Internal, true));
+        assert_eq!((refused.code, refused.transient), (FailureCode::NoSpace, true));
         assert_eq!(check_room(Path::new("/tmp"), 1), Ok(()));
     }
 }

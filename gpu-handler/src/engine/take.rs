@@ -3,7 +3,7 @@
 use std::{path::Path, sync::OnceLock, time::Duration};
 
 use reelmill_shared::{
-    job::{Failure, FailureCode, Stage},
+    job::{Failure, Stage},
     plan::{Plan, Request},
     probe::Limits,
     waveform::Waveform,
@@ -15,7 +15,7 @@ use super::{
     encode::{Gear, Job},
     source,
 };
-use crate::{ffmpeg::Run, publish::Publisher, tracker::Tracker};
+use crate::{ffmpeg::Run, publish::Publisher, tracker::Tracker, workplace};
 
 /// Where FFmpeg runs and writes, below the job's directory.
 const OUT: &str = "out";
@@ -122,8 +122,6 @@ async fn make_directories(out: &Path, plan: &Plan) -> Result<(), Failure> {
         }
         Ok(())
     };
-    make.await.map_err(|error| {
-        let message = format!("no directory for the outputs could be made ({})", error.kind());
-        Failure::new(FailureCode::Internal, message)
-    })
+    make.await
+        .map_err(|error| workplace::failure("no directory for the outputs could be made", &error))
 }

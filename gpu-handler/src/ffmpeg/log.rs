@@ -95,9 +95,9 @@ impl Log {
 
 /// Signs in a log, the most telling first.
 const SIGNS: &[(&str, FailureCode, &str)] = {
-    use FailureCode::{CorruptMedia, Internal, UnsupportedCodec, UnsupportedMedia};
+    use FailureCode::{CorruptMedia, Internal, NoSpace, UnsupportedCodec, UnsupportedMedia};
     &[
-        ("No space left on device", Internal, "the handler's disk is full"),
+        ("No space left on device", NoSpace, "the handler's disk is full"),
         ("Cannot allocate memory", Internal, "FFmpeg ran out of the memory it may use"),
         ("sandbox:", Internal, "FFmpeg's sandbox could not be built"),
         ("error while loading shared libraries", Internal, "FFmpeg could not be started"),
@@ -149,10 +149,7 @@ mod tests {
         "[error] Error while decoding stream #0:0: Invalid data found\n",
         FailureCode::CorruptMedia
     )]
-    #[case(
-        "[fatal] av_interleaved_write_frame(): No space left on device\n",
-        FailureCode::Internal
-    )]
+    #[case("[fatal] av_interleaved_write_frame(): No space left on device\n", FailureCode::NoSpace)]
     fn diagnoses(#[case] text: &str, #[case] code: FailureCode) {
         assert_eq!(log(text).diagnose().expect("a reason").code, code);
     }

@@ -18,8 +18,8 @@ mod message;
 use std::{pin::pin, sync::Arc, time::Duration};
 
 use backon::{BackoffBuilder, ExponentialBuilder};
-use reelmill_shared::job::{Failure, FailureCode, Job, JobReport, Outcome, WarmSpec};
-use tokio::time::Instant;
+use reelmill_shared::job::{Failure, FailureCode, Job, JobReport, Outcome, Progress, WarmSpec};
+use tokio::{sync::watch, time::Instant};
 
 use super::desk::{Desk, Performed, Told};
 use crate::{
@@ -45,13 +45,15 @@ const KEEPING: Duration = Duration::from_secs(10 * 60);
 pub struct Counter {
     desk: Desk,
     ledger: Option<Ledger>,
+    gives_back: bool,
 }
 
 /// What is to become of a message.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Verdict {
-    /// The report was taken, or nobody waits for it: the message is done with.
-    Done,
+    /// The report was taken, or nobody waits for it: the message is done with. There is none of a
+    /// message that only wakes.
+    Done(Option<Box<JobReport>>),
     /// It is to be delivered again, after a while.
     Again(Duration),
     /// It is another worker's by now, who says what becomes of it.
@@ -66,7 +68,14 @@ type Held<'a> = Option<(&'a Ledger, Claim)>;
 impl Counter {
     /// A counter in front of `desk`.
     pub const fn new(desk: Desk, ledger: Option<Ledger>) -> Self {
-        Self { desk, ledger }
+        Self { desk, ledger, gives_back: true }
+    }
+
+    /// The same where a message that is given back comes again only much later: a job that is stopped by
+    /// a shutdown is reported instead, so that the gateway need not wait for it.
+    #[must_use]
+    pub fn reporting_shutdown(self) -> Self {
+        Self { gives_back: false, ..self }
     }
 
     /// The desk behind it.
@@ -74,16 +83,21 @@ impl Counter {
         &self.desk
     }
 
-    /// Does what a message asks for, and says what is to become of it. When `halt` is done first, the
-    /// job is stopped for the reason that it gives; stopped for `Shutdown`, here or by the desk, it is
-    /// not reported but given back, for another worker to begin it anew.
-    pub async fn take(&self, message: Message<'_>, halt: impl Future<Output = Reason>) -> Verdict {
+    /// Does what a message asks for, and says what is to become of it. When `halt`, which is given the
+    /// job's progress, is done first, the job is stopped for the reason that it gives; stopped for
+    /// `Shutdown`, here or by the desk, it is not reported but given back, for another worker to begin it
+    /// anew.
+    pub async fn take<H: Future<Output = Reason>>(
+        &self,
+        message: Message<'_>,
+        halt: impl FnOnce(watch::Receiver<Progress>) -> H,
+    ) -> Verdict {
         let input = match message.input() {
             Ok(input) => input,
             Err(failure) => return Verdict::Poisonous(failure),
         };
         if WarmSpec::is(&input) {
-            return Verdict::Done;
+            return Verdict::Done(None);
         }
         let job = match self.desk.read(input.clone()) {
             Ok(job) => job,
@@ -125,7 +139,8 @@ impl Counter {
             }
             Ok(Claimed::Finished(report)) => {
                 tracing::info!(attempt = %key, "it is over: the same report once more");
-                Err(after(self.desk.tell_again(job, &report).await, message))
+                let told = self.desk.tell_again(job, &report).await;
+                Err(after(told, *report, message))
             }
             Err(error) => {
                 let wait = message.wait();
@@ -135,20 +150,20 @@ impl Counter {
         }
     }
 
-    async fn work(
+    async fn work<H: Future<Output = Reason>>(
         &self,
         message: &Message<'_>,
         job: &Job,
         stop: &Stop,
         held: &mut Held<'_>,
-        halt: impl Future<Output = Reason>,
+        halt: impl FnOnce(watch::Receiver<Progress>) -> H,
     ) -> Verdict {
         let (media, attempt) = job.attempt();
         let tracker = Arc::new(Tracker::new(media, attempt));
         let mut lost = false;
         let performed = {
             let mut work = pin!(self.desk.perform(message.id, job, stop, &tracker));
-            let (mut kept, mut halt) = (pin!(keep(held)), pin!(halt));
+            let (mut kept, mut halt) = (pin!(keep(held)), pin!(halt(tracker.subscribe())));
             let mut halted = false;
             loop {
                 tokio::select! {
@@ -169,19 +184,22 @@ impl Counter {
             self.desk.jobs().forget(message.id);
             return Verdict::Leave;
         }
-        if given_back(stop, &performed.report) {
+        if self.gives_back && given_back(stop, &performed.report) {
             tracing::info!(%media, attempt, "given back to the queue");
             self.desk.jobs().forget(message.id);
             release(held).await;
             return Verdict::Again(Duration::ZERO);
         }
-        self.end(message, &performed, held).await
+        self.end(message, performed, held).await
     }
 
     /// Keeps a report, and then sends it.
-    async fn end(&self, message: &Message<'_>, performed: &Performed, held: &Held<'_>) -> Verdict {
+    async fn end(&self, message: &Message<'_>, performed: Performed, held: &Held<'_>) -> Verdict {
         match finish(held, &performed.report).await {
-            Ok(()) => after(performed.tell().await, message),
+            Ok(()) => {
+                let (report, told) = performed.tell().await;
+                after(told, report, message)
+            }
             Err(LedgerError::Lost) => {
                 tracing::warn!("another worker took the attempt over: nothing is reported");
                 self.desk.jobs().forget(message.id);
@@ -204,7 +222,7 @@ impl Counter {
         };
         tracing::info!(known = id, "the attempt is over already");
         match finish(held, &report).await {
-            Ok(()) => after(self.desk.tell_again(job, &report).await, message),
+            Ok(()) => after(self.desk.tell_again(job, &report).await, *report, message),
             Err(LedgerError::Lost) => Verdict::Leave,
             Err(_) => Verdict::Again(message.wait()),
         }
@@ -279,11 +297,13 @@ fn given_back(stop: &Stop, report: &JobReport) -> bool {
 }
 
 /// What becomes of a message whose report was sent, or was not.
-fn after(told: Told, message: &Message<'_>) -> Verdict {
+fn after(told: Told, report: JobReport, message: &Message<'_>) -> Verdict {
     match told {
-        Told::Nobody | Told::Sent(Delivery::Taken | Delivery::Stale) => Verdict::Done,
-        // There is no such media any more.
-        Told::Sent(Delivery::Refused(404 | 410)) => Verdict::Done,
+        // Of the refusals these say that there is no such media any more.
+        Told::Nobody
+        | Told::Sent(Delivery::Taken | Delivery::Stale | Delivery::Refused(404 | 410)) => {
+            Verdict::Done(Some(Box::new(report)))
+        }
         Told::Sent(Delivery::Refused(_) | Delivery::Failed) => Verdict::Again(message.wait()),
     }
 }

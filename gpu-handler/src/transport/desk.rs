@@ -15,7 +15,7 @@ use reelmill_shared::{
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::sync::Semaphore;
-use tokio_util::task::TaskTracker;
+use tokio_util::task::{TaskTracker, task_tracker::TrackedFuture};
 
 use crate::{
     engine::Engine,
@@ -128,6 +128,11 @@ impl Desk {
     /// Does something in the background that [`wind_down`](Self::wind_down) waits for.
     pub fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
         self.tasks.spawn(work);
+    }
+
+    /// Has [`wind_down`](Self::wind_down) wait for work that somebody else drives.
+    pub fn track<F: Future>(&self, work: F) -> TrackedFuture<F> {
+        self.tasks.track_future(work)
     }
 
     /// Takes no more jobs, gives those that run `grace`, or without one all the time that they need,

@@ -159,7 +159,7 @@ impl Worker {
         let received = &received;
         let deliveries = received.deliveries;
         let message = Message { id: &received.id, body: &received.body, deliveries };
-        let ceiling = async {
+        let ceiling = async |_| {
             tokio::time::sleep_until(received.at + (CEILING - RESERVE)).await;
             tracing::warn!("the message cannot be hidden any longer");
             Reason::Shutdown
@@ -170,7 +170,7 @@ impl Worker {
             () = self.hide(received) => unreachable!("a message is hidden for ever"),
         };
         match verdict {
-            Verdict::Done => self.delete(received).await,
+            Verdict::Done(_) => self.delete(received).await,
             Verdict::Again(wait) => self.show(received, wait).await,
             Verdict::Leave => {}
             Verdict::Poisonous(failure) => {

@@ -97,9 +97,11 @@ failure_codes! {
     StoreFailed = "store_failed", Transient;
     /// FFmpeg stopped making progress or ran out of its time.
     TimedOut = "timed_out", Transient;
-    /// The job did not fit in the host's time limit.
+    /// The time that its host gives a job is over before the job, or is sure to be.
     Deadline = "deadline", Transient;
-    /// FFmpeg or the handler failed for a reason of its own (memory, disk, a crash).
+    /// The handler's disk has no room for the source and what is made of it.
+    NoSpace = "no_space", Transient;
+    /// FFmpeg or the handler failed for a reason of its own (memory, a crash).
     Internal = "internal", Transient;
     /// The handler was shut down in mid-job.
     HandlerStopped = "handler_stopped", Transient;

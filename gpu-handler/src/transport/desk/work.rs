@@ -41,16 +41,22 @@ pub struct Performed {
     pub report: JobReport,
     stop: Stop,
     reporter: Option<Reporter>,
-    _heartbeat: Option<AbortOnDropHandle<()>>,
+    heartbeat: Option<AbortOnDropHandle<()>>,
 }
 
 impl Performed {
-    /// Reports it, for as long as that makes sense.
-    pub async fn tell(&self) -> Told {
-        match &self.reporter {
+    /// Reports it, for as long as that makes sense, and goes on with nothing afterwards.
+    pub async fn tell(self) -> (JobReport, Told) {
+        let told = match &self.reporter {
             Some(reporter) => tell(reporter, &self.report, self.stop.reason()).await,
             None => Told::Nobody,
+        };
+        if let Some(heartbeat) = self.heartbeat {
+            // A host may freeze the process as soon as it has an answer.
+            heartbeat.abort();
+            let _ = heartbeat.await;
         }
+        (self.report, told)
     }
 }
 
@@ -63,9 +69,7 @@ impl Desk {
         stop: &Stop,
         tracker: &Arc<Tracker>,
     ) -> (JobReport, Told) {
-        let performed = self.perform(id, job, stop, tracker).await;
-        let told = performed.tell().await;
-        (performed.report, told)
+        self.perform(id, job, stop, tracker).await.tell().await
     }
 
     /// Works on an admitted job until it is over, for a transport that has something to do before it
@@ -99,7 +103,7 @@ impl Desk {
             }
         };
         self.jobs.ended(id, report.clone(), completed, log);
-        Performed { report, stop: stop.clone(), reporter, _heartbeat: heartbeat }
+        Performed { report, stop: stop.clone(), reporter, heartbeat }
     }
 
     /// Reports once more what came of a job that had ended before it was handed in again: whoever
@@ -139,7 +143,7 @@ impl Desk {
 pub(super) async fn tell(reporter: &Reporter, report: &JobReport, stop: Option<Reason>) -> Told {
     let patience = match stop {
         Some(Reason::Stale) => return Told::Nobody,
-        Some(Reason::Shutdown) => PATIENCE_AT_STOP.min(reporter.patience()),
+        Some(Reason::Shutdown | Reason::Deadline) => PATIENCE_AT_STOP.min(reporter.patience()),
         Some(Reason::Cancelled) | None => reporter.patience(),
     };
     let told = Told::Sent(reporter.report(report, patience).await);
