@@ -98,12 +98,15 @@ impl<H: Home> Bench<H> {
 
     /// Waits until the worker has ended by itself.
     pub(crate) async fn worker_ended(&mut self) -> ExitStatus {
-        self.worker.as_mut().expect("it works").ended().await
+        let status = self.worker.as_mut().expect("it works").ended().await;
+        self.home.gone().await;
+        status
     }
 
     /// Has the worker crash. Nothing that it started lives on.
     pub(crate) async fn crash(&mut self) {
         self.worker.take().expect("it works").crash().await;
+        self.home.gone().await;
         until_nothing_runs_in(self.directory.path()).await;
     }
 

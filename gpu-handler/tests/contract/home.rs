@@ -28,6 +28,12 @@ pub(crate) enum Fate {
     Unknown,
     /// It waits, or is being worked on.
     Open,
+    /// It is deleted from the queue: done with, one way or the other.
+    Deleted,
+    /// It is in the queue, to be delivered once more.
+    ComesAgain,
+    /// It is put aside, for people to look at.
+    DeadLetter,
 }
 
 /// The fates of messages in a home, by what they are and what is done with them.
@@ -41,6 +47,10 @@ pub(crate) struct Fates {
     pub(crate) stale: Fate,
     /// A job that is done and of which nobody takes the report.
     pub(crate) unheard: Fate,
+    /// A job whose worker was asked to end and had no time to finish it.
+    pub(crate) stopped: Fate,
+    /// Whether that is reported.
+    pub(crate) reports_stop: bool,
     /// A message that nobody can read.
     pub(crate) poisonous: Fate,
     /// A job that this handler must not take, and that says whom to report to.
@@ -51,6 +61,12 @@ pub(crate) struct Fates {
     pub(crate) oversized: Fate,
     /// A job whose worker is gone, without a word.
     pub(crate) crashed: Fate,
+}
+
+/// A home that can take a message back.
+pub(crate) trait Revoking: Home {
+    /// Takes a message back.
+    async fn take_back(&self, ticket: &Ticket);
 }
 
 /// A place that gives messages to a worker, and nothing of the handler's but that worker.
@@ -73,11 +89,11 @@ pub(crate) trait Home: Sized {
     /// Hands the same message out once more, as homes do that deliver at least once.
     async fn again(&self, ticket: &Ticket) -> Ticket;
 
-    /// Takes a message back. Only where that is possible.
-    async fn take_back(&self, ticket: &Ticket);
-
     /// Waits until a message has this fate, which it then keeps unless something happens.
     async fn until(&self, ticket: &Ticket, fate: Fate);
+
+    /// Its worker is gone: what a home notices by itself, it notices now.
+    async fn gone(&self) {}
 
     /// Its worker has crashed and a new one is [`ready`](Self::ready): does what there is to do for the
     /// message to come again.

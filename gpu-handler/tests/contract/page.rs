@@ -5,6 +5,7 @@ use crate::{
     home::{Fate, Fates, Home},
     runpod::Runpod,
     serve::Serve,
+    sqs::Sqs,
 };
 
 const PAGE: &str = include_str!("../../../docs/handler.md");
@@ -12,12 +13,13 @@ const PAGE: &str = include_str!("../../../docs/handler.md");
 /// What may become of a message, and where its fate is told.
 type Row = (&'static str, fn(&Fates) -> Fate);
 
-const ROWS: [Row; 8] = [
+const ROWS: [Row; 9] = [
     ("done, and reported", |fates| fates.completed),
     ("failed, permanently or not, and reported", |fates| fates.failed),
     ("given up: the gateway waits no longer", |fates| fates.stale),
     ("done, but nobody takes the report", |fates| fates.unheard),
-    ("its worker crashed", |fates| fates.crashed),
+    ("in hand when its worker is asked to end and has no time", |fates| fates.stopped),
+    ("in hand when its worker crashes", |fates| fates.crashed),
     ("no job for this handler", |fates| fates.refused),
     ("unreadable", |fates| fates.poisonous),
     ("over 10 MB", |fates| fates.oversized),
@@ -32,6 +34,9 @@ const fn words(fate: Fate) -> &'static str {
         Fate::Refused => "refused",
         Fate::Unknown => "forgotten",
         Fate::Open => "kept",
+        Fate::Deleted => "deleted",
+        Fate::ComesAgain => "comes again",
+        Fate::DeadLetter => "dead letter",
     }
 }
 
@@ -44,7 +49,7 @@ fn table(heading: &str) -> Vec<&'static str> {
 
 #[test]
 fn the_page_tells_what_becomes_of_messages() {
-    let homes = [Serve::FATES, Runpod::FATES];
+    let homes = [Serve::FATES, Runpod::FATES, Sqs::FATES];
     let row = |(what, fate): Row| {
         let fates = homes.iter().map(|home| words(fate(home)));
         format!("| {what} | {} |", fates.collect::<Vec<_>>().join(" | "))

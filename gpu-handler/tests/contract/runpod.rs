@@ -4,7 +4,7 @@ use handler_harness::Worker;
 use runpod_simulator::{Options, Simulator, Templates, ledger::State};
 use serde_json::Value;
 
-use crate::home::{Fate, Fates, Home, Ticket};
+use crate::home::{Fate, Fates, Home, Revoking, Ticket};
 
 /// An endpoint with one worker.
 pub(crate) struct Runpod {
@@ -17,7 +17,7 @@ fn state(fate: Fate) -> Option<State> {
         Fate::Failed => Some(State::Failed),
         Fate::Cancelled => Some(State::Cancelled),
         Fate::Open => Some(State::InProgress),
-        Fate::Refused | Fate::Unknown => None,
+        _ => None,
     }
 }
 
@@ -31,6 +31,8 @@ impl Home for Runpod {
         refused: Fate::Failed,
         reports_refusals: true,
         oversized: Fate::Failed,
+        stopped: Fate::Failed,
+        reports_stop: true,
         crashed: Fate::Open,
     };
 
@@ -66,10 +68,6 @@ impl Home for Runpod {
         ticket.clone()
     }
 
-    async fn take_back(&self, ticket: &Ticket) {
-        self.platform.cancel(ticket.id.as_ref().expect("it was taken"));
-    }
-
     async fn until(&self, ticket: &Ticket, fate: Fate) {
         let (id, state) = (ticket.id.as_ref().expect("it was taken"), state(fate));
         let state = state.expect("a fate that this platform knows");
@@ -84,5 +82,11 @@ impl Home for Runpod {
 
     fn check(&self) {
         self.platform.check();
+    }
+}
+
+impl Revoking for Runpod {
+    async fn take_back(&self, ticket: &Ticket) {
+        self.platform.cancel(ticket.id.as_ref().expect("it was taken"));
     }
 }

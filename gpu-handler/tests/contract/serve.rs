@@ -8,7 +8,7 @@ use reqwest::{Client, Method, StatusCode};
 use serde_json::Value;
 use tokio::time::Instant;
 
-use crate::home::{Fate, Fates, Home, Ticket};
+use crate::home::{Fate, Fates, Home, Revoking, Ticket};
 
 const KEY: &str = "the-handler-key";
 
@@ -56,6 +56,8 @@ impl Home for Serve {
         refused: Fate::Refused,
         reports_refusals: false,
         oversized: Fate::Refused,
+        stopped: Fate::Failed,
+        reports_stop: true,
         crashed: Fate::Unknown,
     };
 
@@ -84,12 +86,6 @@ impl Home for Serve {
         again
     }
 
-    async fn take_back(&self, ticket: &Ticket) {
-        let id = ticket.id.as_ref().expect("it was taken");
-        let answer = self.call(Method::POST, &format!("/cancel/{id}"), &[]).await;
-        assert!(answer.is_some_and(|(status, _)| status.is_success()));
-    }
-
     async fn until(&self, ticket: &Ticket, fate: Fate) {
         let end = Instant::now() + PATIENCE;
         loop {
@@ -110,5 +106,13 @@ impl Home for Serve {
     /// The gateway notices the silence, and hands the job in once more.
     async fn recover(&self, ticket: &Ticket) -> Ticket {
         self.hand_in(&ticket.body).await
+    }
+}
+
+impl Revoking for Serve {
+    async fn take_back(&self, ticket: &Ticket) {
+        let id = ticket.id.as_ref().expect("it was taken");
+        let answer = self.call(Method::POST, &format!("/cancel/{id}"), &[]).await;
+        assert!(answer.is_some_and(|(status, _)| status.is_success()));
     }
 }

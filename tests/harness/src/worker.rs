@@ -34,8 +34,20 @@ impl Worker {
         program: &Path,
         environment: impl IntoIterator<Item = (K, V)>,
     ) -> Self {
+        Self::start_with(program, &[], environment)
+    }
+
+    /// The same with arguments.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub fn start_with<K: AsRef<str>, V: AsRef<str>>(
+        program: &Path,
+        arguments: &[&str],
+        environment: impl IntoIterator<Item = (K, V)>,
+    ) -> Self {
         let mut command = Command::new(program);
-        command.env_clear().env("PATH", "/usr/local/bin:/usr/bin:/bin");
+        command.args(arguments).env_clear().env("PATH", "/usr/local/bin:/usr/bin:/bin");
         for (name, value) in environment {
             command.env(name.as_ref(), value.as_ref());
         }

@@ -2,11 +2,11 @@
 
 use crate::{
     bench::{Bench, Source, error},
-    home::{Fate, Home},
+    home::{Fate, Home, Revoking},
 };
 
 /// By the home, where it can. The gateway hears of it.
-pub(crate) async fn cancelled_by_its_home<H: Home>() {
+pub(crate) async fn cancelled_by_its_home<H: Revoking>() {
     let bench = Bench::<H>::new(Source::Short).await;
     let ticket = bench.run(&bench.gateway.held_job(1)).await;
     bench.gateway.until("begun", |record| record.fetched == 1).await;

@@ -53,7 +53,7 @@ pub(crate) async fn report_not_taken<H: Home>() {
     bench.says("the report was not taken").await;
     bench.until(&ticket, H::FATES.unheard).await;
     bench.gateway.answer("/report", 200);
-    let again = bench.home.again(&ticket).await;
+    let again = bench.home.recover(&ticket).await;
     bench.gateway.reports(1).await;
     bench.until(&again, H::FATES.completed).await;
     let record = bench.end().await;

@@ -4,7 +4,7 @@ use rustix::process::Signal;
 
 use crate::{
     bench::{Bench, Source, error},
-    home::Home,
+    home::{Fate, Home},
 };
 
 /// What is in hand is finished.
@@ -24,7 +24,8 @@ pub(crate) async fn shutdown_with_time<H: Home>() {
     bench.check_rest().await;
 }
 
-/// What is in hand is given up, and the gateway hears that another attempt may do better.
+/// What is in hand is given up: a queue gives it to another worker; elsewhere the gateway hears that
+/// another attempt may do better.
 pub(crate) async fn shutdown_without_time<H: Home>() {
     let mut bench = Bench::<H>::without_worker(Source::Short).await;
     bench.start(&[("REELMILL_GRACE_SECONDS", "0")]).await;
@@ -32,10 +33,23 @@ pub(crate) async fn shutdown_without_time<H: Home>() {
     bench.gateway.until("begun", |record| record.fetched == 1).await;
     bench.tell(Signal::TERM);
     assert_eq!(bench.worker_ended().await.code(), Some(0));
-    let record = bench.gateway.record();
-    assert_eq!(record.reports.len(), 1);
-    assert_eq!(error(&record.reports[0].body), Some(("handler_stopped", true)));
-    assert!(record.stored.is_empty(), "{:?}", record.stored);
-    bench.until(&ticket, H::remembers(H::FATES.failed)).await;
+    bench.until(&ticket, H::remembers(H::FATES.stopped)).await;
     bench.check_rest().await;
+    let record = bench.gateway.record();
+    assert!(record.stored.is_empty(), "{:?}", record.stored);
+    let told = usize::from(H::FATES.reports_stop);
+    assert_eq!(record.reports.len(), told);
+    if let [report] = record.reports.as_slice() {
+        assert_eq!(error(&report.body), Some(("handler_stopped", true)));
+    }
+    if H::FATES.stopped != Fate::ComesAgain {
+        return;
+    }
+    bench.gateway.release();
+    bench.start(&[]).await;
+    let ticket = bench.home.recover(&ticket).await;
+    bench.until(&ticket, H::FATES.completed).await;
+    let record = bench.end().await;
+    assert_eq!(record.reports.len(), told + 1);
+    assert_eq!(record.reports[told].body["status"], "completed");
 }

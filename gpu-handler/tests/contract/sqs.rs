@@ -1,0 +1,184 @@
+//! A queue of SQS's with its dead letters, and the table of the ledger, as moto has them.
+//!
+//! What becomes of a message is told by where it is: one test has few of them.
+
+use std::{
+    path::Path,
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
+
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_dynamodb::types::{
+    AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
+};
+use aws_sdk_sqs::{
+    Client,
+    config::{Credentials, SharedCredentialsProvider},
+    types::QueueAttributeName,
+};
+use handler_harness::{PATIENCE, Worker};
+use serde_json::json;
+use tokio::time::Instant;
+
+use crate::home::{Fate, Fates, Home, Ticket};
+
+const TABLE: &str = "ledger";
+/// How long a message is hidden at a time, in seconds: after a crash it comes again this late.
+const VISIBILITY: &str = "8";
+/// How often a message is delivered before it is put aside.
+const DELIVERIES: u32 = 10;
+
+/// An account with a queue.
+pub(crate) struct Sqs {
+    _moto: Worker,
+    endpoint: String,
+    client: Client,
+    queue: String,
+    dead: String,
+    /// Messages that have been found among the dead letters.
+    buried: AtomicU32,
+}
+
+/// Starts moto, which `scripts/setup test` installs.
+async fn moto() -> (Worker, String) {
+    let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.tools/python/bin/moto_server");
+    assert!(program.exists(), "moto is not installed: run scripts/setup test");
+    let arguments = ["-H", "127.0.0.1", "-p", "0"];
+    let moto = Worker::start_with(&program, &arguments, [("PYTHONUNBUFFERED", "1")]);
+    let endpoint = moto.says("Running on ").await.trim().to_owned();
+    (moto, endpoint)
+}
+
+fn sdk(endpoint: &str) -> SdkConfig {
+    let keys = Credentials::new("test", "test", None, None, "test");
+    SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new("us-east-1"))
+        .endpoint_url(endpoint)
+        .credentials_provider(SharedCredentialsProvider::new(keys))
+        .build()
+}
+
+async fn table(client: &aws_sdk_dynamodb::Client) {
+    let key = KeySchemaElement::builder().attribute_name("job").key_type(KeyType::Hash);
+    let job =
+        AttributeDefinition::builder().attribute_name("job").attribute_type(ScalarAttributeType::S);
+    let table = client.create_table().table_name(TABLE).billing_mode(BillingMode::PayPerRequest);
+    let table = table.key_schema(key.build().expect("a key"));
+    let table = table.attribute_definitions(job.build().expect("an attribute"));
+    table.send().await.expect("made");
+}
+
+async fn queue(client: &Client, name: &str, policy: Option<String>) -> String {
+    let queue = client.create_queue().queue_name(name);
+    let queue = match policy {
+        Some(policy) => queue.attributes(QueueAttributeName::RedrivePolicy, policy),
+        None => queue,
+    };
+    queue.send().await.expect("made").queue_url.expect("a URL")
+}
+
+impl Sqs {
+    /// How many messages a queue has, hidden ones included.
+    async fn count(&self, queue: &str) -> u32 {
+        use QueueAttributeName::{
+            ApproximateNumberOfMessages as Visible, ApproximateNumberOfMessagesNotVisible as Hidden,
+        };
+        let asked = self.client.get_queue_attributes().queue_url(queue);
+        let asked = asked.attribute_names(Visible).attribute_names(Hidden).send().await;
+        let told = asked.expect("told").attributes.expect("told");
+        [Visible, Hidden].map(|name| told[&name].parse::<u32>().expect("a number")).iter().sum()
+    }
+
+    /// Whether this is where the only message is that matters now.
+    async fn is(&self, fate: Fate) -> bool {
+        let (waiting, dead) = (self.count(&self.queue).await, self.count(&self.dead).await);
+        let buried = self.buried.load(Ordering::Relaxed);
+        match fate {
+            Fate::Deleted => waiting == 0 && dead == buried,
+            Fate::DeadLetter => waiting == 0 && dead == buried + 1,
+            Fate::ComesAgain => waiting == 1 && dead == buried,
+            _ => panic!("SQS knows no {fate:?}"),
+        }
+    }
+}
+
+impl Home for Sqs {
+    const FATES: Fates = Fates {
+        completed: Fate::Deleted,
+        failed: Fate::Deleted,
+        stale: Fate::Deleted,
+        unheard: Fate::ComesAgain,
+        stopped: Fate::ComesAgain,
+        reports_stop: false,
+        crashed: Fate::ComesAgain,
+        refused: Fate::DeadLetter,
+        reports_refusals: true,
+        poisonous: Fate::DeadLetter,
+        oversized: Fate::Refused,
+    };
+
+    async fn open() -> Self {
+        let (moto, endpoint) = moto().await;
+        let sdk = sdk(&endpoint);
+        let client = Client::new(&sdk);
+        table(&aws_sdk_dynamodb::Client::new(&sdk)).await;
+        let dead = queue(&client, "dead", None).await;
+        let asked = client.get_queue_attributes().queue_url(&dead);
+        let asked = asked.attribute_names(QueueAttributeName::QueueArn).send().await;
+        let arn = &asked.expect("told").attributes.expect("told")[&QueueAttributeName::QueueArn];
+        let policy = json!({"deadLetterTargetArn": arn, "maxReceiveCount": DELIVERIES});
+        let queue = queue(&client, "jobs", Some(policy.to_string())).await;
+        Self { _moto: moto, endpoint, client, queue, dead, buried: AtomicU32::new(0) }
+    }
+
+    fn environment(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("AWS_ENDPOINT_URL", self.endpoint.clone()),
+            ("AWS_REGION", "us-east-1".to_owned()),
+            ("AWS_ACCESS_KEY_ID", "the-access-key".to_owned()),
+            ("AWS_SECRET_ACCESS_KEY", "the-secret-access-key".to_owned()),
+            ("AWS_EC2_METADATA_DISABLED", "true".to_owned()),
+            ("REELMILL_SQS_QUEUE_URL", self.queue.clone()),
+            ("REELMILL_SQS_DLQ_URL", self.dead.clone()),
+            ("REELMILL_SQS_VISIBILITY_SECONDS", VISIBILITY.to_owned()),
+            ("REELMILL_LEDGER_TABLE", TABLE.to_owned()),
+        ]
+    }
+
+    async fn ready(&mut self, worker: &Worker) {
+        worker.says("taking jobs from SQS").await;
+    }
+
+    async fn hand_in(&self, body: &[u8]) -> Ticket {
+        let text = String::from_utf8_lossy(body);
+        let sent = self.client.send_message().queue_url(&self.queue).message_body(text);
+        let sent = sent.send().await;
+        let id = sent.ok().map(|sent| sent.message_id.expect("an id"));
+        Ticket { id, body: body.to_vec(), refusal: None }
+    }
+
+    async fn again(&self, ticket: &Ticket) -> Ticket {
+        self.hand_in(&ticket.body).await
+    }
+
+    async fn until(&self, ticket: &Ticket, fate: Fate) {
+        if ticket.id.is_none() {
+            assert_eq!(fate, Fate::Refused);
+            return;
+        }
+        let end = Instant::now() + PATIENCE;
+        while !self.is(fate).await {
+            assert!(Instant::now() < end, "not {fate:?}");
+            // A queue tells its producers nothing.
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        self.buried.fetch_add(u32::from(fate == Fate::DeadLetter), Ordering::Relaxed);
+    }
+
+    /// It comes by itself, once it is no longer hidden.
+    async fn recover(&self, ticket: &Ticket) -> Ticket {
+        ticket.clone()
+    }
+}
