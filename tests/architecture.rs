@@ -113,6 +113,7 @@ fn every_variable_is_documented() {
         include_str!("../gateway-worker/src/config/backends.rs"),
         include_str!("../gpu-handler/src/config.rs"),
         include_str!("../gpu-handler/src/config/runpod.rs"),
+        include_str!("../gpu-handler/src/config/s3.rs"),
         include_str!("../gpu-handler/src/config/source.rs"),
     ];
     let code = sources.map(|source| source.split("#[cfg(test)]").next().unwrap_or_default());

@@ -3,6 +3,7 @@
 pub mod aws;
 pub mod lambda;
 pub mod runpod;
+pub mod s3;
 mod source;
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
@@ -15,6 +16,7 @@ use reelmill_shared::{
 use aws::{LedgerTable, Sqs};
 use lambda::Lambda;
 use runpod::Runpod;
+use s3::S3;
 use source::{Source, invalid};
 
 /// Everything that can be configured. Secrets never print.
@@ -44,6 +46,8 @@ pub struct Config {
     pub x264_preset: String,
     /// What a job may use.
     pub limits: JobLimits,
+    /// Object storage that jobs may name by `s3:` URLs, if any.
+    pub s3: Option<S3>,
     /// Set where this is a worker of RunPod's.
     pub runpod: Option<Runpod>,
     /// The queue of SQS's that jobs come from, where one is named.
@@ -177,6 +181,7 @@ impl Config {
                 )?,
                 output_bytes: source.number("REELMILL_MAX_OUTPUT_BYTES", 1..=1 << 44, 64 << 30)?,
             },
+            s3: S3::read(&source)?,
             runpod: Runpod::read(&source)?,
             sqs: Sqs::read(&source)?,
             ledger: LedgerTable::read(&source)?,

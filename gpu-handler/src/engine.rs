@@ -10,13 +10,14 @@ mod source;
 mod take;
 mod transcode;
 
-use std::{path::Path, sync::Arc};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use reelmill_shared::job::{
     Callback, Failure, FailureCode, JOB_VERSION, JobReport, JobSpec, Metrics, Outcome, Stage,
 };
 use reqwest::Client;
+use tempfile::TempDir;
 use tokio::time::Instant;
 
 use crate::{
@@ -24,11 +25,15 @@ use crate::{
     ffmpeg::{Log, Runner},
     host::Host,
     reporter::Reporter,
+    s3::{self, S3},
     stop::Stop,
-    storage::{self, MeteredStorage},
+    storage::{self, MeteredStorage, Storage},
     tracker::Tracker,
     workplace,
 };
+
+/// How long a job that is over waits for uploads that it has given up.
+const SETTLING: Duration = Duration::from_secs(10);
 
 /// Works on jobs.
 #[derive(Debug)]
@@ -37,6 +42,7 @@ pub struct Engine {
     host: Host,
     runner: Runner,
     client: Client,
+    s3: Option<S3>,
     local_files: bool,
 }
 
@@ -66,7 +72,13 @@ impl Engine {
     /// that the machine's own user hands in.
     pub fn new(config: Config, host: Host, client: Client, local_files: bool) -> Self {
         let runner = Runner::new(config.tools.clone());
-        Self { config: Arc::new(config), host, runner, client, local_files }
+        Self { config: Arc::new(config), host, runner, client, s3: None, local_files }
+    }
+
+    /// The same, taking jobs that name the buckets of `s3`.
+    #[must_use]
+    pub fn with_s3(self, s3: Option<S3>) -> Self {
+        Self { s3, ..self }
     }
 
     /// Its configuration.
@@ -103,10 +115,11 @@ impl Engine {
         match spec.input.url.scheme() {
             "http" | "https" => {}
             "file" if self.local_files => {}
-            _ => return refuse("input.url must be an http(s) URL".to_owned()),
+            "s3" => drop(s3::access(self.s3.as_ref())?.object(&spec.input.url)?),
+            _ => return refuse("input.url must be an http(s) or s3: URL".to_owned()),
         }
         self.check_callback(spec.callback.as_ref())?;
-        storage::open(&spec.output.base_url, self.local_files, &self.client).map(drop)
+        self.storage(spec).map(drop)
     }
 
     /// Whether a job's callback can be served.
@@ -127,10 +140,14 @@ impl Engine {
         let mut notes = Notes::default();
         notes.metrics.started_at = Some(Timestamp::now());
         notes.metrics.input_bytes = spec.input.size;
-        let outcome = match workplace::make(&self.config.work_dir) {
-            Ok(work) => {
-                let attempt = self.attempt(spec, work.path(), started, tracker, &mut notes);
+        let outcome = match self.prepare(spec) {
+            Ok((work, storage)) => {
+                let place = (work.path(), storage.clone());
+                let attempt = self.attempt(spec, place, started, tracker, &mut notes);
                 let outcome = stop.or(attempt).await;
+                if tokio::time::timeout(SETTLING, storage.settle()).await.is_err() {
+                    tracing::warn!("uploads that are not wanted any more still go on");
+                }
                 workplace::clear(work).await;
                 outcome
             }
@@ -147,24 +164,34 @@ impl Engine {
         Done { report, log: notes.log.text(), peak_memory: notes.peak_memory }
     }
 
+    /// The directory that a job works in, and the place that its outputs go to.
+    fn prepare(&self, spec: &JobSpec) -> Result<(TempDir, Arc<MeteredStorage>), Failure> {
+        self.check(spec)?;
+        let most = self.config.limits.output_bytes;
+        let storage = Arc::new(MeteredStorage::new(self.storage(spec)?, most));
+        Ok((workplace::make(&self.config.work_dir)?, storage))
+    }
+
+    fn storage(&self, spec: &JobSpec) -> Result<Box<dyn Storage>, Failure> {
+        let s3 = self.s3.as_ref();
+        storage::open(&spec.output.base_url, self.local_files, &self.client, s3)
+    }
+
     async fn attempt(
         &self,
         spec: &JobSpec,
-        work: &Path,
+        (work, storage): (&Path, Arc<MeteredStorage>),
         started: Instant,
         tracker: &Tracker,
         notes: &mut Notes,
     ) -> Result<Outcome, Failure> {
-        self.check(spec)?;
-        let storage = storage::open(&spec.output.base_url, self.local_files, &self.client)?;
-        let storage = MeteredStorage::new(storage, self.config.limits.output_bytes);
         tracker.enter(Stage::Fetching);
         let sha256 = self.bring_source(&spec.input, work, tracker).await?;
         notes.source_sha256 = sha256.filter(|_| spec.input.sha256.is_none());
         notes.metrics.fetch_seconds = started.elapsed().as_secs_f64();
         tracker.enter(Stage::Probing);
         let info = self.probe(work).await?;
-        let job = encode::Job { spec, info, work, storage: Arc::new(storage), started };
+        let job = encode::Job { spec, info, work, storage, started };
         self.encode(job, tracker, notes).await
     }
 }

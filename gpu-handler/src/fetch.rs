@@ -4,6 +4,9 @@
 //! download goes on, over what lies gapless at the front.
 
 mod checksum;
+mod http;
+mod s3;
+mod source;
 mod window;
 
 use std::{
@@ -18,12 +21,21 @@ use std::{
 use backon::ExponentialBuilder;
 use futures::{StreamExt, TryStreamExt, stream};
 use reelmill_shared::job::{Failure, FailureCode, Input};
-use reqwest::Client;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::workplace;
 use checksum::Checksum;
+use source::Origin;
 use window::Window;
+
+/// Where a source is taken from.
+pub struct Source(Arc<dyn Origin>);
+
+impl Source {
+    fn origin(origin: impl Origin + 'static) -> Self {
+        Self(Arc::new(origin))
+    }
+}
 
 /// How a download is divided and how patient it is.
 #[derive(Debug, Clone, Copy)]
@@ -47,15 +59,15 @@ impl Default for Options {
     }
 }
 
-/// Downloads `input` into a new file at `target` and gives its SHA-256, lower-case hexadecimal;
-/// `progress` is told the share that is there.
+/// Downloads `input` from `source` into a new file at `target` and gives its SHA-256, lower-case
+/// hexadecimal; `progress` is told the share that is there.
 ///
 /// # Errors
 /// `fetch_failed` when the source cannot be had in spite of retries, `source_mismatch` when it is
 /// gone or not the one that `input` describes, `cancelled` when nobody waits for the attempt,
 /// `no_space` or `internal` when it cannot be written.
 pub async fn fetch(
-    client: &Client,
+    source: Source,
     input: &Input,
     target: &Path,
     options: Options,
@@ -69,12 +81,9 @@ pub async fn fetch(
     let mut windows = stream::iter(starts)
         .map(|start| {
             let window = Window {
-                client: client.clone(),
-                url: input.url.clone(),
-                if_match: input.etag.as_deref().map(window::quoted),
+                origin: source.0.clone(),
                 start,
                 end: input.size.min(start + options.window),
-                total: input.size,
                 done: done.clone(),
             };
             let path = target.to_owned();

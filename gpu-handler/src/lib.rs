@@ -10,6 +10,7 @@
 //! * [`fetch`]: the source comes in.
 //! * [`ffmpeg`]: the only module that starts processes, each in a [`sandbox`].
 //! * [`storage`]: where outputs go, as one small trait.
+//! * [`s3`]: object storage that the handler reaches with credentials of its own, for both.
 //! * [`reporter`]: progress and the one report go back to the gateway.
 //! * [`workplace`]: the directories that all this happens in; [`client`]: the one HTTP client.
 
@@ -25,6 +26,7 @@ pub mod jobs;
 pub mod ledger;
 pub mod publish;
 pub mod reporter;
+pub mod s3;
 pub mod sandbox;
 pub mod stop;
 pub mod storage;

@@ -11,6 +11,7 @@ use gpu_handler::{
     ffmpeg::Runner,
     host::Host,
     ledger::Ledger,
+    s3::{self, S3},
     sandbox,
     stop::{Reason, Stop},
     transport::{health, lambda, run, runpod, serve, sqs},
@@ -119,7 +120,11 @@ async fn engine(config: Config, local_files: bool) -> Result<Engine, Error> {
     if !host.sandbox.complete() {
         tracing::warn!(sandbox = ?host.sandbox, "this kernel lacks layers of the sandbox");
     }
-    Ok(Engine::new(config, host, client()?, local_files))
+    let s3 = match &config.s3 {
+        Some(s3) => Some(S3::connect(s3, s3::patience()).await?),
+        None => None,
+    };
+    Ok(Engine::new(config, host, client()?, local_files).with_s3(s3))
 }
 
 async fn serve_jobs() -> Result<ExitCode, Error> {

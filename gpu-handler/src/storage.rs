@@ -3,11 +3,12 @@
 mod directory;
 mod http;
 mod metered;
+mod object;
 
-use std::time::Duration;
+use std::{future::ready, time::Duration};
 
 use bytes::Bytes;
-use futures::future::BoxFuture;
+use futures::{FutureExt, future::BoxFuture};
 use reelmill_shared::{
     job::{Failure, FailureCode},
     object_key::OutputPath,
@@ -17,6 +18,9 @@ use url::Url;
 pub use directory::DirectoryStorage;
 pub use http::HttpStorage;
 pub use metered::MeteredStorage;
+pub use object::S3Storage;
+
+use crate::s3::{self, S3};
 
 /// A place that takes the outputs of one attempt.
 pub trait Storage: Send + Sync {
@@ -32,16 +36,24 @@ pub trait Storage: Send + Sync {
     /// beginning of the second. Whoever rewrites a path keeps to it; a path written once is not
     /// concerned.
     fn rewrite_interval(&self) -> Duration;
+
+    /// Waits for what goes on after its [`put`](Self::put) was dropped, so that nothing half-stored
+    /// is left.
+    fn settle(&self) -> BoxFuture<'_, ()> {
+        ready(()).boxed()
+    }
 }
 
 /// The storage behind a job's `output.baseUrl`.
 ///
 /// # Errors
-/// `unsupported_job` for a scheme that is not taken; `file:` is taken only if `local_files`.
+/// `unsupported_job` for a scheme that is not taken; `file:` is taken only if `local_files`,
+/// `s3:` only for the buckets of `s3`.
 pub fn open(
     base_url: &Url,
     local_files: bool,
     client: &reqwest::Client,
+    s3: Option<&S3>,
 ) -> Result<Box<dyn Storage>, Failure> {
     let refuse = |message: &str| Err(Failure::new(FailureCode::UnsupportedJob, message));
     if !base_url.path().ends_with('/') || base_url.query().is_some() {
@@ -53,6 +65,7 @@ pub fn open(
             Ok(path) => Ok(Box::new(DirectoryStorage::new(path))),
             Err(()) => refuse("output.baseUrl is no local directory"),
         },
-        _ => refuse("output.baseUrl must be an http(s) URL"),
+        "s3" => Ok(Box::new(S3Storage::new(s3::access(s3)?, base_url)?)),
+        _ => refuse("output.baseUrl must be an http(s) or s3: URL"),
     }
 }

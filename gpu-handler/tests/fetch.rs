@@ -20,7 +20,7 @@ use bytes::Bytes;
 use futures::stream;
 use gpu_handler::{
     client::client,
-    fetch::{Options, fetch},
+    fetch::{Options, Source, fetch},
 };
 use reelmill_shared::job::{Failure, FailureCode, Input};
 use rstest::rstest;
@@ -111,7 +111,8 @@ async fn download(manner: Manner, window: u64, sha256: Option<String>) -> Result
     let backoff =
         ExponentialBuilder::default().with_min_delay(Duration::from_millis(1)).with_max_times(3);
     let options = Options { window, parallel: 4, backoff };
-    let told = fetch(&client().expect("a client"), &input, &target, options, &|_| ()).await?;
+    let source = Source::http(&client().expect("a client"), &input);
+    let told = fetch(source, &input, &target, options, &|_| ()).await?;
     let got = std::fs::read(target).expect("the file");
     assert_eq!(told, sha256_of(&got), "told, whether it was expected or not");
     Ok(got)
@@ -171,8 +172,8 @@ async fn follows_no_redirect() {
     let input = Input { url: server.url("/"), size: 10, etag: None, sha256: None };
     let folder = tempfile::tempdir().expect("a directory");
     let target = folder.path().join("source");
-    let http = client().expect("a client");
+    let source = Source::http(&client().expect("a client"), &input);
     let failure =
-        fetch(&http, &input, &target, Options::default(), &|_| ()).await.expect_err("refused");
+        fetch(source, &input, &target, Options::default(), &|_| ()).await.expect_err("refused");
     assert_eq!(failure.code, FailureCode::FetchFailed);
 }

@@ -61,7 +61,8 @@ pub struct JobSpec {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Input {
-    /// `http(s)` capability URL, or `file:` for a job run by hand.
+    /// `http(s)` capability URL, `s3://bucket/key` where the handler has access of its own, or `file:`
+    /// for a job run by hand.
     pub url: Url,
     /// Size in bytes; a source of another size is refused as `source_mismatch`.
     pub size: u64,
@@ -77,8 +78,8 @@ pub struct Input {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct OutputTarget {
-    /// Prefix of every output's URL, ending in `/`: `http(s)` to `PUT` below it, or `file:` for a
-    /// directory.
+    /// Prefix of every output's URL, ending in `/`: `http(s)` to `PUT` below it, `s3://bucket/prefix/`
+    /// where the handler has access of its own, or `file:` for a directory.
     pub base_url: Url,
 }
 

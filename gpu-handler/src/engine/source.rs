@@ -6,7 +6,7 @@ use reelmill_shared::job::{Failure, FailureCode, Input};
 
 use super::Engine;
 use crate::{
-    fetch::{Options, fetch},
+    fetch::{Options, Source, fetch},
     tracker::Tracker,
     workplace,
 };
@@ -35,7 +35,11 @@ impl Engine {
         if input.url.scheme() == "file" {
             return link(input, &target).map(|()| None);
         }
-        fetch(&self.client, input, &target, Options::default(), &|share| tracker.fetched(share))
+        let source = match (input.url.scheme(), &self.s3) {
+            ("s3", Some(s3)) => Source::s3(s3, input).await?,
+            _ => Source::http(&self.client, input),
+        };
+        fetch(source, input, &target, Options::default(), &|share| tracker.fetched(share))
             .await
             .map(Some)
     }

@@ -49,6 +49,10 @@ impl Storage for MeteredStorage {
     fn rewrite_interval(&self) -> Duration {
         self.inner.rewrite_interval()
     }
+
+    fn settle(&self) -> BoxFuture<'_, ()> {
+        self.inner.settle()
+    }
 }
 
 #[cfg(test)]

@@ -93,6 +93,11 @@ failure_codes! {
     SourceUnreachable = "source_unreachable", Transient;
     /// The source could not be fetched.
     FetchFailed = "fetch_failed", Transient;
+    /// The storage that the handler reaches with its own credentials denies it the source or the
+    /// place for outputs.
+    AccessDenied = "access_denied", Permanent;
+    /// The bucket of the source or of the outputs does not exist, or not in the handler's region.
+    BucketNotFound = "bucket_not_found", Permanent;
     /// An output could not be stored.
     StoreFailed = "store_failed", Transient;
     /// FFmpeg stopped making progress or ran out of its time.
