@@ -1,6 +1,6 @@
 //! The jobs that a serving handler knows: waiting, running, and ended for a while.
 //!
-//! One attempt of one media is one job, however often it is handed in. Jobs start in the order in
+//! One offer of one attempt of one media is one job, however often it is handed in. Jobs start in the order in
 //! which they came, as many at a time as there are slots. Nothing here grows without bound.
 
 use std::{
@@ -42,6 +42,8 @@ struct Inner {
 pub struct Job {
     /// The media and attempt that it works on.
     pub attempt: (MediaId, u8),
+    /// Which offer of the attempt it is: what was handed in before may be over by now.
+    dispatch: u8,
     /// How to stop it.
     pub stop: Stop,
     /// Where it stands.
@@ -104,17 +106,18 @@ impl Job {
 }
 
 impl Jobs {
-    /// Hands in an attempt under a new `id`, with at most `room` of its kind waiting and running. Gives
+    /// Hands in an offer of an attempt under a new `id`, with at most `room` of its kind waiting and running. Gives
     /// the id under which it is known.
     pub fn admit(
         &self,
         id: &str,
-        attempt: (MediaId, u8),
+        (attempt, dispatch): ((MediaId, u8), u8),
         room: usize,
     ) -> (Admission, String, Stop) {
         let mut inner = self.lock();
         inner.forget_old();
-        if let Some((known, job)) = inner.jobs.iter().find(|(_, job)| job.attempt == attempt) {
+        let same = |job: &Job| (job.attempt, job.dispatch) == (attempt, dispatch);
+        if let Some((known, job)) = inner.jobs.iter().find(|(_, job)| same(job)) {
             return (Admission::Known, known.clone(), job.stop.clone());
         }
         let stop = Stop::default();
@@ -127,6 +130,7 @@ impl Jobs {
         }
         let job = Job {
             attempt,
+            dispatch,
             stop: stop.clone(),
             phase: Phase::Queued,
             queued_at: Instant::now(),
@@ -246,13 +250,13 @@ mod tests {
     use reelmill_shared::job::{Failure, FailureCode, Outcome};
     use uuid::Uuid;
 
-    fn attempt(number: u128) -> (MediaId, u8) {
-        (MediaId::new(Uuid::from_u128(number)), 1)
+    fn attempt(number: u128) -> ((MediaId, u8), u8) {
+        ((MediaId::new(Uuid::from_u128(number)), 1), 0)
     }
 
     fn report(number: u128) -> JobReport {
         let error = Failure::new(FailureCode::Internal, "x");
-        let (media_id, attempt) = attempt(number);
+        let ((media_id, attempt), _) = attempt(number);
         JobReport {
             media_id,
             attempt,
@@ -270,6 +274,8 @@ mod tests {
         assert_eq!((admission, id.as_str()), (Admission::Known, "a"));
         jobs.ended("a", report(1), false, String::new());
         assert_eq!(jobs.admit("c", attempt(1), 10).0, Admission::Known);
+        // Offered anew after another backend had it, it is another job: the first is over.
+        assert_eq!(jobs.admit("d", (attempt(1).0, 1), 10).0, Admission::New);
     }
 
     #[tokio::test]
@@ -303,7 +309,7 @@ mod tests {
         jobs.started("a");
         assert_eq!(jobs.admit("b", attempt(2), 1).0, Admission::Full);
         assert_eq!(jobs.admit("b", attempt(2), 2).0, Admission::New);
-        let ingest = (attempt(2).0, INGEST + 1);
+        let ingest = ((attempt(2).0.0, INGEST + 1), 0);
         assert_eq!(jobs.admit("d", ingest, 1).0, Admission::New, "downloads wait apart");
         assert_eq!(jobs.close().len(), 3);
         assert_eq!(jobs.admit("c", attempt(3), 1).0, Admission::Closed);

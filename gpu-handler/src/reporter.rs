@@ -1,8 +1,9 @@
 //! Tells the gateway how a job goes and how it ended, signed as Standard Webhooks.
 //!
-//! Progress is a sign of life: sent at most once a second, repeated when nothing changes so that the
-//! lease never lapses, and never waited for by the work. The final report is sent until it is taken,
-//! or until nobody can be waiting for it any more.
+//! The first sign of life is a claim: a job begins when the gateway has answered that it is still
+//! wanted, and not before. Progress after it is sent at most once a second, repeated when nothing
+//! changes so that the lease never lapses, and never waited for by the work. The final report is sent
+//! until it is taken, or until nobody can be waiting for it any more.
 
 use std::time::Duration;
 
@@ -92,9 +93,22 @@ impl Reporter {
         }
     }
 
+    /// Says that the job is about to begin, until the gateway answers, for at most a lease. What is
+    /// not [`Taken`](Delivery::Taken) is not to be begun: it may be another backend's by now.
+    pub async fn claim(&self, progress: &Progress) -> Delivery {
+        let body = serde_json::to_vec(progress).expect("progress is plain data");
+        let lease = Duration::from_secs(u64::from(self.callback.lease_seconds));
+        self.insist(&self.callback.progress_url, body, lease).await
+    }
+
     /// Sends the final report until it is taken, for at most `patience`.
     pub async fn report(&self, report: &JobReport, patience: Duration) -> Delivery {
         let body = serde_json::to_vec(report).expect("a report is plain data");
+        self.insist(&self.callback.report_url, body, patience).await
+    }
+
+    /// Sends one message until there is an answer to it, for at most `patience`.
+    async fn insist(&self, url: &Url, body: Vec<u8>, patience: Duration) -> Delivery {
         let id = MessageId::new(Uuid::now_v7());
         let end = Instant::now() + patience;
         let mut waits = ExponentialBuilder::default()
@@ -104,7 +118,7 @@ impl Reporter {
             .with_jitter()
             .build();
         loop {
-            let delivery = self.send(&self.callback.report_url, id, body.clone()).await;
+            let delivery = self.send(url, id, body.clone()).await;
             if delivery != Delivery::Failed {
                 return delivery;
             }
@@ -112,7 +126,7 @@ impl Reporter {
             if Instant::now() + wait >= end {
                 return delivery;
             }
-            tracing::warn!(media = %report.media_id, ?wait, "report not taken");
+            tracing::warn!(?wait, "a message was not taken");
             tokio::time::sleep(wait).await;
         }
     }

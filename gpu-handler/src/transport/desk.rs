@@ -122,7 +122,7 @@ impl Desk {
             Job::Transcode(_) => config.concurrency,
             Job::Ingest(_) => config.ingests,
         };
-        self.jobs.admit(id, job.attempt(), queue.saturating_add(slots))
+        self.jobs.admit(id, (job.attempt(), job.dispatch()), queue.saturating_add(slots))
     }
 
     /// Does something in the background that [`wind_down`](Self::wind_down) waits for.

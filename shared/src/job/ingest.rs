@@ -87,6 +87,15 @@ impl Job {
         }
     }
 
+    /// Which offer of the attempt it is: the `dispatch` of its callbacks, 0 where they have none.
+    pub fn dispatch(&self) -> u8 {
+        let number = self.callback().and_then(|callback| {
+            let mut query = callback.report_url.query_pairs();
+            query.find_map(|(name, value)| (name == "dispatch").then(|| value.parse().ok())?)
+        });
+        number.unwrap_or_default()
+    }
+
     /// Where to report, unless the job is run by hand.
     pub fn callback(&self) -> Option<&Callback> {
         match self {

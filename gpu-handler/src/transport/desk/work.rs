@@ -1,9 +1,9 @@
-//! The life of one accepted job: waiting, work, report.
+//! The life of one accepted job: waiting, claim, work, report.
 
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures::FutureExt;
-use reelmill_shared::job::{Failure, FailureCode, Job, JobReport, Outcome};
+use reelmill_shared::job::{Failure, FailureCode, Job, JobReport, Outcome, Stage};
 use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument;
 
@@ -89,7 +89,8 @@ impl Desk {
             let beating = async move { reporter.heartbeat(progress, &stop).await };
             AbortOnDropHandle::new(tokio::spawn(beating.in_current_span()))
         });
-        let Done { mut report, log, .. } = self.attempt(id, job, stop, tracker).await;
+        let Done { mut report, log, .. } =
+            self.attempt(id, job, stop, tracker, reporter.as_ref()).await;
         let place = self.engine.config().runpod.as_ref();
         report.metrics.gpu_type = place.and_then(|place| place.gpu.clone());
         let completed = match &report.outcome {
@@ -115,7 +116,14 @@ impl Desk {
         }
     }
 
-    async fn attempt(&self, id: &str, job: &Job, stop: &Stop, tracker: &Tracker) -> Done {
+    async fn attempt(
+        &self,
+        id: &str,
+        job: &Job,
+        stop: &Stop,
+        tracker: &Tracker,
+        reporter: Option<&Reporter>,
+    ) -> Done {
         let slots = match job {
             Job::Transcode(_) => &self.slots,
             Job::Ingest(_) => &self.ingests,
@@ -124,6 +132,11 @@ impl Desk {
         let Some(Ok(_slot)) = slot else {
             return nothing_done(job, stop.failure().unwrap_or_else(internal));
         };
+        if let Some(reporter) = reporter
+            && let Err(failure) = claim(reporter, job, stop, tracker).await
+        {
+            return nothing_done(job, failure);
+        }
         self.jobs.started(id);
         let (media, attempt) = job.attempt();
         tracing::info!(job = id, %media, attempt, "job started");
@@ -137,6 +150,35 @@ impl Desk {
         let work = AssertUnwindSafe(work).catch_unwind();
         work.await.unwrap_or_else(|_| nothing_done(job, internal()))
     }
+}
+
+/// Asks whether the job is still wanted, now that it could begin. While it waited the gateway may have
+/// given it to another backend, so that to begin unasked might be to do it twice.
+async fn claim(
+    reporter: &Reporter,
+    job: &Job,
+    stop: &Stop,
+    tracker: &Tracker,
+) -> Result<(), Failure> {
+    tracker.enter(match job {
+        Job::Transcode(_) => Stage::Fetching,
+        Job::Ingest(_) => Stage::Downloading,
+    });
+    let progress = tracker.subscribe().borrow().clone();
+    let unclear = |message| Err(Failure::new(FailureCode::DispatchFailed, message));
+    match stop.token().run_until_cancelled(reporter.claim(&progress)).await {
+        Some(Delivery::Taken) => return Ok(()),
+        Some(Delivery::Stale) => stop.now(Reason::Stale),
+        Some(Delivery::Refused(status)) => {
+            return unclear(format!("the gateway refused the job's claim with status {status}"));
+        }
+        Some(Delivery::Failed) => {
+            let message = "the gateway did not answer whether the job is still wanted";
+            return unclear(message.to_owned());
+        }
+        None => {}
+    }
+    Err(stop.failure().unwrap_or_else(internal))
 }
 
 /// Sends a report for as long as it makes sense, given why the job was stopped.
