@@ -47,6 +47,10 @@ bench-upload *args:
     scripts/build
     target/release/reelmill-bench-uploads --output docs/benchmarks-uploads.md {{args}}
 
+# Both images, built and tried without a Docker daemon; as root, some minutes.
+images *which:
+    scripts/images {{which}}
+
 fmt:
     cargo fmt --all
 

@@ -120,7 +120,7 @@ class Template(unittest.TestCase):
 
     @classmethod
     def setUpClass(cls):
-        cls.resources = {name: each["Properties"] for name, each in translated()["Resources"].items()}
+        cls.resources = {name: each.get("Properties", {}) for name, each in translated()["Resources"].items()}
 
     def test_the_ledger_forgets_what_the_handler_lets_expire(self):
         ttl = self.resources["Ledger"]["TimeToLiveSpecification"]
@@ -214,7 +214,7 @@ class Permissions(unittest.TestCase):
 
     def test_no_secret_is_a_parameter(self):
         secret = [name for name in template()["Parameters"] if "Secret" in name or "Key" in name]
-        self.assertEqual(secret, ["WebhookSecretName", "S3SecretName"])
+        self.assertEqual(secret, ["WebhookSecretName", "WebhookSecretVersion", "S3SecretName"])
 
 
 if __name__ == "__main__":
