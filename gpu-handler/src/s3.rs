@@ -28,8 +28,9 @@ pub(crate) use location::Location;
 use location::refused;
 pub(crate) use refusal::{Side, failure};
 
-/// A request, its body included, must be over in this time; parts are 8 MiB and more.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+/// One try at a request must be answered in this time, its body being sent included; parts are 8 MiB
+/// and more. What stands still is noticed sooner, by the SDK.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// A connection to object storage, and what of it jobs may use.
 #[derive(Debug, Clone)]
@@ -111,7 +112,6 @@ impl S3 {
         }
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(Duration::from_secs(5))
-            .read_timeout(Duration::from_secs(30))
             .operation_attempt_timeout(REQUEST_TIMEOUT);
         let (requests, responses) = provider.checksums();
         let mut settings = aws_sdk_s3::config::Builder::from(&environment)

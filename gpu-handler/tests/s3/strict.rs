@@ -8,10 +8,11 @@ use std::{
 };
 
 use async_trait::async_trait;
+use axum::http::StatusCode;
 use bytes::{Bytes, BytesMut};
 use futures::{TryStreamExt, stream};
 use s3s::{
-    Body, S3, S3ErrorCode, S3Request, S3Response, S3Result,
+    Body, S3, S3Error, S3ErrorCode, S3Request, S3Response, S3Result,
     checksum::ChecksumHasher,
     crypto::{Checksum, Crc32},
     dto::*,
@@ -41,6 +42,7 @@ pub(crate) struct State {
 pub(crate) struct Fault {
     pub(crate) operation: &'static str,
     pub(crate) part: Option<i32>,
+    /// A code that S3 does not know comes with status 429.
     pub(crate) code: S3ErrorCode,
     pub(crate) times: usize,
 }
@@ -80,7 +82,11 @@ impl Strict {
         });
         if let Some(fault) = fault {
             fault.times -= 1;
-            return Err(fault.code.clone().into());
+            let mut error = S3Error::from(fault.code.clone());
+            if let S3ErrorCode::Custom(_) = fault.code {
+                error.set_status_code(StatusCode::TOO_MANY_REQUESTS);
+            }
+            return Err(error);
         }
         if self.root.join(bucket).is_dir() { Ok(()) } else { Err(s3_error!(NoSuchBucket)) }
     }

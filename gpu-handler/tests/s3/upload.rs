@@ -70,6 +70,8 @@ async fn other_providers_get_no_checksum(#[case] provider: Provider, #[case] res
 #[rstest]
 #[case(S3ErrorCode::SlowDown)]
 #[case(S3ErrorCode::InternalError)]
+// As R2 puts it.
+#[case(S3ErrorCode::Custom("TooManyRequests".into()))]
 #[tokio::test]
 async fn a_storage_that_is_busy_is_asked_again(#[case] code: S3ErrorCode) {
     let house = Storehouse::start(State::default()).await;
