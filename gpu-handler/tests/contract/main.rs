@@ -2,7 +2,7 @@
 //! each of them.
 //!
 //! * [`home`]: what a home is to a test, and what becomes of a message there.
-//! * `serve`, `runpod`, `sqs`: the homes.
+//! * `serve`, `runpod`, `sqs`, `lambda`: the homes.
 //! * [`bench`]: a home, a worker and the gateway together.
 //! * [`cases`]: what is tried.
 //!
@@ -11,6 +11,7 @@
 mod bench;
 mod cases;
 mod home;
+mod lambda;
 mod page;
 mod runpod;
 mod serve;
@@ -32,15 +33,21 @@ macro_rules! contract {
 }
 
 contract! {
-    in [serve Serve, runpod Runpod, sqs Sqs]:
+    in [serve Serve, runpod Runpod, sqs Sqs, lambda Lambda]:
     outcome: success permanent_failure transient_failure report_not_taken;
     cancel: cancelled_by_the_gateway;
     duplicates: again_while_it_runs again_when_it_is_over;
     crash: crash_while_fetching crash_while_probing crash_while_encoding crash_while_publishing
         crash_while_reporting;
-    shutdown: shutdown_with_time shutdown_without_time;
+    shutdown: shutdown_without_time;
     poison: poisonous_messages too_large refused_jobs;
     bad_input: source_urls output_urls source_too_large;
+}
+
+// Lambda gives nobody time.
+contract! {
+    in [serve Serve, runpod Runpod, sqs Sqs]:
+    shutdown: shutdown_with_time;
 }
 
 // A queue of AWS's gives no message back that a worker has.

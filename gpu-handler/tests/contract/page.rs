@@ -3,6 +3,7 @@
 use crate::{
     cases::bad_input::{Answer, OUTPUT_URLS, SOURCE_URLS},
     home::{Fate, Fates, Home},
+    lambda::Lambda,
     runpod::Runpod,
     serve::Serve,
     sqs::Sqs,
@@ -49,7 +50,7 @@ fn table(heading: &str) -> Vec<&'static str> {
 
 #[test]
 fn the_page_tells_what_becomes_of_messages() {
-    let homes = [Serve::FATES, Runpod::FATES, Sqs::FATES];
+    let homes = [Serve::FATES, Runpod::FATES, Sqs::FATES, Lambda::FATES];
     let row = |(what, fate): Row| {
         let fates = homes.iter().map(|home| words(fate(home)));
         format!("| {what} | {} |", fates.collect::<Vec<_>>().join(" | "))

@@ -1,6 +1,7 @@
 //! Messages that hold no job, each of which could be the end of a careless worker. They are dealt with
 //! at once, nothing is run, and the next job is done.
 
+use handler_harness::Report;
 use serde_json::{Value, json};
 
 use crate::{
@@ -64,7 +65,6 @@ pub(crate) async fn refused_jobs<H: Home>() {
         ("/kind", json!("bake")),
         ("/pipeline", json!({"unknown": 1})),
     ];
-    let (told, count) = (usize::from(H::FATES.reports_refusals), changes.len());
     for (attempt, (member, value)) in (1..).zip(changes) {
         let mut job = bench.gateway.job(attempt);
         (job["pipeline"], job["kind"]) = (json!({}), Value::Null);
@@ -74,14 +74,16 @@ pub(crate) async fn refused_jobs<H: Home>() {
         }
         let ticket = bench.run(&job).await;
         bench.until(&ticket, H::FATES.refused).await;
-        let reports = bench.gateway.reports(usize::from(attempt) * told).await;
-        if let Some(report) = reports.last() {
-            assert_eq!(error(&report.body), Some(("unsupported_job", false)), "{member}");
-            assert_eq!(report.body["attempt"], attempt, "{member}");
-            assert!(!report.body.to_string().contains("a secret"), "{member}");
-        }
+        // A queue may deliver it some times before it puts it aside: each time the same is told.
+        let reports = bench.gateway.record().reports;
+        let mut reports = reports.iter().filter(|report| report.body["attempt"] == attempt);
+        assert_eq!(reports.clone().count() > 0, H::FATES.reports_refusals, "{member}");
+        let refused = |report: &Report| {
+            error(&report.body) == Some(("unsupported_job", false))
+                && !report.body.to_string().contains("a secret")
+        };
+        assert!(reports.all(refused), "{member}");
     }
     let record = bench.end().await;
     assert_eq!((record.fetched, record.stored.len()), (0, 0));
-    assert_eq!(record.reports.len(), count * told);
 }
