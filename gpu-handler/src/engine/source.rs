@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use futures::FutureExt;
 use reelmill_shared::job::{Failure, FailureCode, Input};
 
 use super::Engine;
@@ -36,7 +37,8 @@ impl Engine {
             return link(input, &target).map(|()| None);
         }
         let source = match (input.url.scheme(), &self.s3) {
-            ("s3", Some(s3)) => Source::s3(s3, input).await?,
+            // Boxed, as the SDK's futures lie in one another too deep for the compiler.
+            ("s3", Some(s3)) => Source::s3(s3, input).boxed().await?,
             _ => Source::http(&self.client, input),
         };
         fetch(source, input, &target, Options::default(), &|share| tracker.fetched(share))
