@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import re
 import unittest
 import warnings
 from pathlib import Path
@@ -177,7 +178,7 @@ class Permissions(unittest.TestCase):
             self.actions(policy["PolicyDocument"]["Statement"]),
             {
                 "sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility", "sqs:GetQueueAttributes",
-                "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem",
+                "dynamodb:GetItem", "dynamodb:UpdateItem",
                 "logs:CreateLogStream", "logs:PutLogEvents",
             },
         )
@@ -187,6 +188,11 @@ class Permissions(unittest.TestCase):
             [statement["Resource"] for statement in storage],
             [{"Fn::Sub": "${Bucket.Arn}/${SourcePrefix}*"}, {"Fn::Sub": "${Bucket.Arn}/${OutputPrefix}*"}],
         )
+
+    def test_the_ledger_asks_for_nothing_else(self):
+        code = (TEMPLATE.parents[2] / "gpu-handler/src/ledger.rs").read_text()
+        calls = set(re.findall(r"\.((?:get|put|update|delete|batch_\w+|transact_\w+)_items?|query|scan)\(\)", code))
+        self.assertEqual(calls, {"get_item", "update_item"})
 
     def test_the_gateway_may_send_and_nothing_else(self):
         (statement,) = self.statements(translated()["Resources"]["GatewayMaySend"])
