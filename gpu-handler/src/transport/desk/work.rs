@@ -147,7 +147,8 @@ impl Desk {
                 Job::Ingest(spec) => self.ingester.run(spec, tracker, stop).await,
             }
         };
-        let work = AssertUnwindSafe(work).catch_unwind();
+        // Boxed: what awaits it has no need of its layout, which is deep.
+        let work = AssertUnwindSafe(work.boxed()).catch_unwind();
         work.await.unwrap_or_else(|_| nothing_done(job, internal()))
     }
 }
