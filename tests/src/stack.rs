@@ -314,7 +314,8 @@ fn start_gateway(options: &Options, secrets: &Secrets, handler_url: &str) -> Res
     ]
     .into_iter()
     .chain(options.gateway.iter().map(|(name, value)| (name.as_str(), value.as_str())))
-    .map(|(name, value)| format!("{name}=\"{value}\"\n"))
+    // JSON has quotes of its own.
+    .map(|(name, value)| format!("{name}='{value}'\n"))
     .collect();
     settings::write_private(&variables, text.as_bytes())?;
 

@@ -69,7 +69,7 @@ impl StandIn {
             Ok(lock(&self.desk).jobs.get(count - 1).cloned())
         })
         .await?;
-        Ok(Job { spec, http: reqwest::Client::new() })
+        Ok(Job::new(spec))
     }
 
     /// Waits for the first job of a media.
@@ -184,6 +184,11 @@ impl<'a> Signing<'a> {
 }
 
 impl Job {
+    /// A job that came another way than to a [`StandIn`].
+    pub fn new(spec: JobSpec) -> Self {
+        Self { spec, http: reqwest::Client::new() }
+    }
+
     /// Stores one output.
     pub async fn put(&self, path: &str, body: impl Into<bytes::Bytes>) -> Result<Answer> {
         let body = body.into();

@@ -16,6 +16,7 @@ mod main_job;
 mod playback;
 mod real_media;
 mod reports;
+mod runpod;
 mod start;
 mod tus;
 mod uploads;

@@ -25,11 +25,16 @@ use crate::{
 
 /// The largest body of `/run`, in bytes.
 const MAX_BODY: usize = 10 << 20;
-/// What `executionTimeout` may be, in milliseconds: 5 seconds to 7 days.
-const EXECUTION: std::ops::RangeInclusive<u64> = 5_000..=604_800_000;
+/// What `executionTimeout` may be, in milliseconds: more than 5 seconds, to 7 days.
+const EXECUTION: std::ops::RangeInclusive<u64> = 5_001..=604_800_000;
+/// What `ttl` may be, in milliseconds: 10 seconds to a week.
+const TTL: std::ops::RangeInclusive<u64> = 10_000..=604_800_000;
 
-/// How many jobs may be handed in, within which time.
-const RATE: (usize, Duration) = (1000, Duration::from_secs(10));
+/// How many jobs may be handed in, and how many cancelled, within [`Options::window`].
+///
+/// [`Options::window`]: crate::Options::window
+const RUNS: usize = 1000;
+const CANCELS: usize = 100;
 
 pub(crate) fn routes() -> Router<Arc<Shared>> {
     Router::new()
@@ -54,6 +59,8 @@ struct Request {
 struct Wanted {
     execution_timeout: Option<u64>,
     ttl: Option<u64>,
+    #[serde(default)]
+    low_priority: bool,
 }
 
 /// Notes a request and checks its key. Gives whether its answer is to be lost.
@@ -99,9 +106,13 @@ async fn run(
     let (execution, ttl) = (request.policy.execution_timeout, request.policy.ttl);
     if !request.input.is_object()
         || execution.is_some_and(|millis| !EXECUTION.contains(&millis))
-        || ttl == Some(0)
+        || ttl.is_some_and(|millis| !TTL.contains(&millis))
+        || request.webhook.as_deref().is_some_and(|url| !is_http(url))
     {
-        return refuse("input is no object, or the policy out of bounds".into()).into_response();
+        return refuse(
+            "input is no object, the policy out of bounds, or the webhook no URL".into(),
+        )
+        .into_response();
     }
     let default = Policy::default();
     let policy = Policy {
@@ -110,10 +121,11 @@ async fn run(
     };
     let (id, now) = (new_id(), Instant::now());
     let taken = shared.change(|record| {
-        record.runs.retain(|at| now - *at < RATE.1);
-        let room = record.runs.len() < RATE.0;
+        record.runs.retain(|at| now - *at < shared.options.window);
+        let room = record.runs.len() < RUNS;
         if room {
             record.runs.push(now);
+            record.wake(request.policy.low_priority);
             record.ledger.push(&id, request.input, request.webhook, policy, now);
         }
         room
@@ -148,6 +160,15 @@ async fn cancel(
         Ok(loses) => loses,
         Err(response) => return response,
     };
+    let now = Instant::now();
+    let too_many = shared.change(|record| {
+        record.cancels.retain(|at| now - *at < shared.options.window);
+        record.cancels.push(now);
+        record.cancels.len() > CANCELS
+    });
+    if too_many {
+        return answer(loses, StatusCode::TOO_MANY_REQUESTS);
+    }
     match shared.change(|record| record.ledger.cancel(&id, Instant::now())) {
         Some(state) => {
             webhook::tell(&shared, &id, Some(state));
@@ -196,13 +217,17 @@ async fn health(State(shared): State<Arc<Shared>>, parts: Parts) -> Response {
             "workers": {
                 "idle": record.asking.len(),
                 "running": running,
-                "initializing": 0,
+                "initializing": u64::from(record.is_starting()),
                 "ready": record.asking.len(),
                 "throttled": 0,
             },
         })
     });
     answer(loses, Json(health))
+}
+
+fn is_http(url: &str) -> bool {
+    url::Url::parse(url).is_ok_and(|url| matches!(url.scheme(), "http" | "https"))
 }
 
 fn unknown() -> impl IntoResponse {

@@ -39,6 +39,8 @@ pub struct Options {
     pub client_key: String,
     /// The waits before the webhook is tried for the second and the third time.
     pub webhook_waits: [Duration; 2],
+    /// The time within which clients may do only so much.
+    pub window: Duration,
 }
 
 impl Default for Options {
@@ -48,6 +50,7 @@ impl Default for Options {
             worker_key: "the-workers-key".to_owned(),
             client_key: "the-clients-key".to_owned(),
             webhook_waits: [Duration::from_secs(10); 2],
+            window: Duration::from_secs(10),
         }
     }
 }
@@ -77,8 +80,14 @@ pub struct Record {
     pub(crate) script: Script,
     /// When jobs were handed in of late.
     pub(crate) runs: Vec<Instant>,
+    /// When jobs were cancelled of late.
+    pub(crate) cancels: Vec<Instant>,
     /// Workers that have a job-take open.
     pub(crate) asking: BTreeSet<String>,
+    /// How often a job had a worker started, since there was none.
+    pub wakes: usize,
+    /// Whether a worker was started that has not asked for a job yet.
+    pub(crate) starting: bool,
 }
 
 impl Record {
@@ -90,6 +99,20 @@ impl Record {
     /// How much is left to go wrong with a route.
     pub fn script_left(&self, route: Route) -> usize {
         self.script.left(route)
+    }
+
+    /// A job was handed in: unless it is of low priority, a worker is started if there is none.
+    pub(crate) fn wake(&mut self, low_priority: bool) {
+        let there = self.starting || !self.asking.is_empty() || !self.pinged.is_empty();
+        if !low_priority && !there {
+            self.wakes += 1;
+            self.starting = true;
+        }
+    }
+
+    /// Whether a worker is on its way.
+    pub fn is_starting(&self) -> bool {
+        self.starting
     }
 
     /// Whether a worker asks for a job right now.
@@ -237,6 +260,27 @@ impl Simulator {
         let id = new_id();
         self.shared.change(|record| record.ledger.push(&id, input, None, policy, Instant::now()));
         id
+    }
+
+    /// Takes the first job of the queue, as a worker does; gives its message.
+    pub fn take(&self, worker: &str) -> Option<Value> {
+        self.shared.change(|record| {
+            record.starting = false;
+            record.ledger.take(worker, Instant::now())
+        })
+    }
+
+    /// Ends a job with an output, or with an error, as its worker does.
+    pub fn end(&self, id: &str, result: std::result::Result<Value, &str>) {
+        let (output, error) = match result {
+            Ok(output) => (Some(output), None),
+            Err(error) => (None, Some(error.to_owned())),
+        };
+        let state = self.shared.change(|record| {
+            record.ledger.result(id, output, error, Instant::now());
+            record.ledger.get(id).map(|job| job.state)
+        });
+        webhook::tell(&self.shared, id, state);
     }
 
     /// Takes a job back.

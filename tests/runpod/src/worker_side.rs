@@ -113,6 +113,7 @@ async fn take(
     };
     shared.change(|record| {
         let mut wrong = Vec::new();
+        record.starting = false;
         if !record.asking.insert(worker.clone()) {
             wrong.push("two at a time".to_owned());
         }

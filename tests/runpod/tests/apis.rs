@@ -19,6 +19,8 @@ impl Bench {
         let options = Options {
             hold: Duration::from_millis(50),
             webhook_waits: [Duration::from_millis(1); 2],
+            // However slow the machine is.
+            window: Duration::from_secs(3600),
             ..Options::default()
         };
         let platform = Simulator::start(options).await.expect("a free port");
@@ -138,7 +140,9 @@ async fn a_failed_job_can_be_retried_and_a_completed_one_cannot() {
 #[tokio::test]
 async fn times_are_kept() {
     let bench = Bench::new().await;
-    let gone = bench.run(json!({"input": {}, "policy": {"ttl": 1}})).await;
+    let soon =
+        runpod_simulator::ledger::Policy { ttl: Duration::from_millis(1), ..Default::default() };
+    let gone = bench.platform.run_with(json!({}), soon);
     bench.platform.until("gone", |record| record.ledger.get(&gone).is_none()).await;
     let (status, _) = bench.client(Method::GET, &format!("/status/{gone}"), Value::Null).await;
     assert_eq!(status, 404);
@@ -158,14 +162,43 @@ async fn times_are_kept() {
 #[rstest]
 #[case::no_input(json!({}), 400)]
 #[case::a_text(json!({"input": "x"}), 400)]
-#[case::too_hasty(json!({"input": {}, "policy": {"executionTimeout": 4999}}), 400)]
+#[case::too_hasty(json!({"input": {}, "policy": {"executionTimeout": 5000}}), 400)]
 #[case::too_patient(json!({"input": {}, "policy": {"executionTimeout": 604_800_001}}), 400)]
+#[case::forgotten_at_once(json!({"input": {}, "policy": {"ttl": 9999}}), 400)]
+#[case::never_forgotten(json!({"input": {}, "policy": {"ttl": 604_800_001}}), 400)]
+#[case::half_a_priority(json!({"input": {}, "policy": {"lowPriority": 0.5}}), 400)]
+#[case::no_webhook(json!({"input": {}, "webhook": "nowhere"}), 400)]
 #[case::too_large(json!({"input": {"x": "x".repeat(10 << 20)}}), 413)]
 #[tokio::test]
 async fn a_request_out_of_bounds_is_refused(#[case] body: Value, #[case] status: u16) {
     let bench = Bench::new().await;
     assert_eq!(bench.client(Method::POST, "/run", body).await.0, status);
     assert_eq!(bench.platform.look(|record| record.ledger.jobs().count()), 0);
+}
+
+/// A job of low priority waits for a worker that another one has started.
+#[tokio::test]
+async fn a_job_has_a_worker_started_unless_it_is_of_low_priority() {
+    let bench = Bench::new().await;
+    let wakes = || bench.platform.look(|record| (record.wakes, record.is_starting()));
+    bench.run(json!({"input": {}, "policy": {"lowPriority": true}})).await;
+    assert_eq!(wakes(), (0, false));
+    bench.run(json!({"input": {}})).await;
+    bench.run(json!({"input": {}})).await;
+    assert_eq!(wakes(), (1, true), "one is enough to begin with");
+    let (_, health) = bench.client(Method::GET, "/health", Value::Null).await;
+    assert_eq!(health["workers"]["initializing"], 1);
+    bench.worker("/job-take/w?job_in_progress=0").await;
+    assert_eq!(wakes(), (1, false));
+}
+
+#[tokio::test]
+async fn a_hundred_cancellations_within_ten_seconds_are_enough() {
+    let bench = Bench::new().await;
+    for _ in 0..100 {
+        assert_eq!(bench.client(Method::POST, "/cancel/x", Value::Null).await.0, 404);
+    }
+    assert_eq!(bench.client(Method::POST, "/cancel/x", Value::Null).await.0, 429);
 }
 
 #[tokio::test]
