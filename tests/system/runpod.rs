@@ -28,6 +28,8 @@ use crate::{ENCODE, SOON, publish};
 struct Bench {
     stack: Stack,
     platform: Simulator,
+    /// How often the platform's health was asked for before the test began.
+    health: usize,
 }
 
 impl Bench {
@@ -50,7 +52,8 @@ impl Bench {
             configure(options)
         })
         .await?;
-        Ok(Self { stack, platform })
+        let health = platform.look(|record| record.of(Route::Health).count());
+        Ok(Self { stack, platform, health })
     }
 
     /// Uploads a source and waits for its job. Gives both their ids.
