@@ -27,6 +27,20 @@ pub(crate) struct Lambda {
     service: Service,
 }
 
+impl Lambda {
+    /// Has a message come again until the queue has had enough of it.
+    async fn until_put_aside(&self, id: &str) {
+        let over = |at: Place| matches!(at, Place::Hidden | Place::Dead);
+        loop {
+            let queue = self.service.until("tried", |queue| over(queue.place(id))).await;
+            if queue.place(id) == Place::Dead {
+                return;
+            }
+            self.service.show(id);
+        }
+    }
+}
+
 impl Home for Lambda {
     const FATES: Fates = Fates {
         completed: Fate::Deleted,
@@ -75,18 +89,9 @@ impl Home for Lambda {
         let place = match fate {
             Fate::Deleted => Place::Deleted,
             Fate::ComesAgain => Place::Hidden,
-            Fate::DeadLetter => Place::Dead,
+            Fate::DeadLetter => return self.until_put_aside(id).await,
             _ => panic!("a queue knows no {fate:?}"),
         };
-        // Nothing is put aside before it has come again so many times.
-        while place == Place::Dead {
-            let over = |at: Place| matches!(at, Place::Hidden | Place::Dead);
-            let queue = self.service.until("tried", |queue| over(queue.place(id))).await;
-            if queue.place(id) == Place::Dead {
-                return;
-            }
-            self.service.show(id);
-        }
         self.service.until(&format!("{fate:?}"), |queue| queue.place(id) == place).await;
     }
 
