@@ -72,6 +72,53 @@ fn exits_by_outcome() {
     assert_eq!(place.work(), 0);
 }
 
+/// A job that is none is not run: what cannot be read has no report, what can be has one.
+#[test]
+fn a_job_that_is_none_is_refused() {
+    let place = Place::new();
+    let _ = place.run(&place.clip(1));
+    let file = place.root.path().join("job.json");
+    let whole = std::fs::read_to_string(&file).expect("written");
+    let run = |text: &str| {
+        std::fs::write(&file, text).expect("written");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_gpu-handler"));
+        let work = place.root.path().join("work");
+        command.arg("run").arg(&file).env("REELMILL_WORK_DIR", work).output().expect("run")
+    };
+    for text in ["", "null", &whole[..whole.len() / 2], &whole.replace("\"input\"", "\"in\"")] {
+        let refused = run(text);
+        assert_eq!((refused.status.code(), refused.stdout.len()), (Some(2), 0), "{text}");
+        let said = String::from_utf8_lossy(&refused.stderr);
+        assert!(said.contains("the job is malformed"), "{said}");
+    }
+    let refused = run(&whole.replace("\"version\":1", "\"version\":2"));
+    assert_eq!((refused.status.code(), status(&refused)), (Some(1), json!("failed")));
+    let report: Value = serde_json::from_slice(&refused.stdout).expect("a report");
+    assert_eq!(report["error"]["code"], "unsupported_job");
+    assert_eq!(place.work(), 0);
+}
+
+/// Asked to end, it says what it leaves, and leaves nothing behind.
+#[test]
+fn reports_that_it_was_stopped() {
+    let place = Place::new();
+    let mut command = place.run(&place.clip(60));
+    command.env("REELMILL_X264_PRESET", "veryslow").stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut long = command.spawn().expect("started");
+    let mut lines = BufReader::new(long.stderr.take().expect("piped")).lines();
+    assert!(lines.any(|line| line.expect("text").starts_with("Encoding")), "it encodes");
+    // The rest has to go somewhere.
+    let rest = std::thread::spawn(move || lines.for_each(drop));
+    let pid = rustix::process::Pid::from_child(&long);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("it is there");
+    let stopped = long.wait_with_output().expect("ended");
+    rest.join().expect("read");
+    assert_eq!(stopped.status.code(), Some(1));
+    let report: Value = serde_json::from_slice(&stopped.stdout).expect("a report");
+    assert_eq!(report["error"]["code"], "handler_stopped");
+    assert_eq!(place.work(), 0);
+}
+
 /// Who is killed cannot tidy up: the next does, be it for one job only.
 #[test]
 fn removes_what_a_killed_run_left() {

@@ -2,6 +2,7 @@
 //! to expect.
 
 pub(crate) mod bad_input;
+pub(crate) mod buckets;
 pub(crate) mod cancel;
 pub(crate) mod crash;
 pub(crate) mod duplicates;

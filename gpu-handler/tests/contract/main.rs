@@ -42,6 +42,7 @@ contract! {
     shutdown: shutdown_without_time;
     poison: poisonous_messages too_large refused_jobs;
     bad_input: source_urls output_urls source_too_large;
+    buckets: refusing_buckets;
 }
 
 // Lambda gives nobody time.

@@ -1,7 +1,12 @@
 //! What the cases show stands in `docs/handler.md`, and nothing else does there.
 
+use reelmill_shared::job::FailureCode;
+
 use crate::{
-    cases::bad_input::{Answer, OUTPUT_URLS, SOURCE_URLS},
+    cases::{
+        bad_input::{Answer, OUTPUT_URLS, SOURCE_URLS},
+        buckets::REFUSALS,
+    },
     home::{Fate, Fates, Home},
     lambda::Lambda,
     runpod::Runpod,
@@ -58,30 +63,38 @@ fn the_page_tells_what_becomes_of_messages() {
     assert_eq!(table("### What becomes of a message"), ROWS.map(row));
 }
 
+/// Whether there is a row that begins with `what` and names the failure that it leads to.
+fn assert_row(rows: &[&str], what: &str, code: &str, transient: bool) {
+    let found = rows.iter().find(|line| line.starts_with(what));
+    let found = found.unwrap_or_else(|| panic!("docs/handler.md lacks: {what}"));
+    assert!(found.contains(&format!("| `{code}` | {} |", kind(transient))), "{found}");
+}
+
+const fn kind(transient: bool) -> &'static str {
+    if transient { "transient" } else { "permanent" }
+}
+
 #[test]
 fn the_page_tells_which_failure_bad_input_is() {
     let rows = table("### Bad input");
-    let answers = [("source", SOURCE_URLS), ("store", OUTPUT_URLS)];
-    for (who, answers) in answers {
+    for (who, answers) in [("source", SOURCE_URLS), ("store", OUTPUT_URLS)] {
         for Answer { status, code, transient } in answers {
-            let kind = if *transient { "transient" } else { "permanent" };
-            let row = format!("| the {who} answers {status}");
-            let found = rows.iter().find(|line| line.starts_with(&row));
-            let found = found.unwrap_or_else(|| panic!("docs/handler.md lacks: {row}"));
-            assert!(found.contains(&format!("| `{code}` | {kind} |")), "{found}");
+            assert_row(&rows, &format!("| the {who} answers {status} |"), code, *transient);
         }
     }
-    let kind = |code: &reelmill_shared::job::FailureCode| {
-        if code.is_transient() { "transient" } else { "permanent" }
-    };
-    for line in &rows {
-        let code = line.split('|').nth(2).expect("a column").trim().trim_matches('`');
-        if code == "none" {
-            continue;
+    for refusal in REFUSALS {
+        for (who, (code, transient)) in [("source", refusal.source), ("store", refusal.store)] {
+            let what = format!("| S3, as the {who}, answers `{}` |", refusal.word);
+            assert_row(&rows, &what, code, transient);
         }
-        let known = reelmill_shared::job::FailureCode::ALL.iter();
-        let known = known.clone().find(|known| known.as_str() == code);
-        let known = known.unwrap_or_else(|| panic!("no such code: {line}"));
-        assert!(line.contains(&format!("| {} |", kind(known))), "{line}");
+    }
+    // Whatever else stands there is a code that there is.
+    for line in rows {
+        let code = line.split('|').nth(2).expect("a column").trim().trim_matches('`');
+        let known = FailureCode::ALL.iter().find(|known| known.as_str() == code);
+        match known {
+            Some(known) => assert_row(&[line], "|", code, known.is_transient()),
+            None => assert_eq!(code, "none", "{line}"),
+        }
     }
 }
