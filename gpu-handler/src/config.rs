@@ -1,6 +1,7 @@
 //! Configuration from the environment; nothing else in this crate reads it.
 
 pub mod aws;
+pub mod gpu;
 pub mod lambda;
 pub mod runpod;
 pub mod s3;
@@ -14,6 +15,7 @@ use reelmill_shared::{
 };
 
 use aws::{LedgerTable, Sqs};
+use gpu::Gpu;
 use lambda::Lambda;
 use runpod::Runpod;
 use s3::S3;
@@ -42,6 +44,8 @@ pub struct Config {
     pub allow_private_sources: bool,
     /// How tools are run.
     pub tools: Tools,
+    /// What of a GPU may be used, and what must.
+    pub gpu: Gpu,
     /// Preset of x264.
     pub x264_preset: String,
     /// What a job may use.
@@ -167,6 +171,7 @@ impl Config {
                 ffprobe: source.program("FFPROBE", "ffprobe")?,
                 sandbox_required,
             },
+            gpu: Gpu::read(&source)?,
             x264_preset: source.preset()?,
             limits: JobLimits {
                 source_bytes: source.number("REELMILL_MAX_SOURCE_BYTES", 1..=1 << 44, 64 << 30)?,

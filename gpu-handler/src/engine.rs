@@ -5,6 +5,7 @@
 //! when the job is over.
 
 mod encode;
+mod gear;
 mod probe;
 mod source;
 mod take;
@@ -40,6 +41,7 @@ const SETTLING: Duration = Duration::from_secs(10);
 pub struct Engine {
     config: Arc<Config>,
     host: Host,
+    sessions: gear::Sessions,
     runner: Runner,
     client: Client,
     s3: Option<S3>,
@@ -72,7 +74,8 @@ impl Engine {
     /// that the machine's own user hands in.
     pub fn new(config: Config, host: Host, client: Client, local_files: bool) -> Self {
         let runner = Runner::new(config.tools.clone());
-        Self { config: Arc::new(config), host, runner, client, s3: None, local_files }
+        let sessions = gear::Sessions::new(host.hardware.sessions);
+        Self { config: Arc::new(config), host, sessions, runner, client, s3: None, local_files }
     }
 
     /// The same, taking jobs that name the buckets of `s3`.

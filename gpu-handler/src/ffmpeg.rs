@@ -6,6 +6,7 @@
 //! carries PCM, its standard error is kept in bounded memory.
 
 mod encoding;
+mod gpu;
 mod log;
 mod progress;
 

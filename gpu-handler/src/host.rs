@@ -1,21 +1,31 @@
 //! What this machine can do, found out at start by trying.
+//!
+//! An engine of a GPU counts only once it has done its work: being compiled into FFmpeg says nothing
+//! about a GPU, and a GPU nothing about its engines (A100 and H100 have no NVENC).
 
-use std::{collections::BTreeSet, ffi::OsString, path::Path, time::Duration};
+mod device;
+mod nvidia;
+mod trial;
 
-use futures::future::try_join_all;
-use reelmill_shared::job::{Failure, FailureCode};
+use std::collections::BTreeSet;
+
+use reelmill_shared::{
+    job::{Failure, FailureCode},
+    plan::{Class, Encoder, Hardware},
+};
 use serde::Serialize;
 
 use crate::{
-    config::Config,
-    ffmpeg::{Captured, Ending, Run, Runner},
-    sandbox::{Layers, Limits, Profile},
+    config::{
+        Config,
+        gpu::{Choice, Gpu},
+    },
+    ffmpeg::Runner,
+    sandbox::Layers,
     workplace,
 };
-
-/// Encoders of H.264, the best first. One counts only once it has encoded a frame: being compiled in
-/// says nothing about a GPU, and a GPU nothing about NVENC (A100 and H100 have none).
-const ENCODERS: &[(&str, bool)] = &[("h264_nvenc", true), ("libx264", false)];
+use nvidia::Nvidia;
+use trial::{Trial, profile};
 
 /// What was found.
 #[derive(Debug, Clone, Serialize)]
@@ -23,10 +33,19 @@ const ENCODERS: &[(&str, bool)] = &[("h264_nvenc", true), ("libx264", false)];
 pub struct Host {
     /// FFmpeg's version.
     pub ffmpeg: String,
-    /// FFmpeg's name of the H.264 encoder that works.
-    pub encoder: &'static str,
+    /// The H.264 encoder that is used first.
+    pub encoder: Encoder,
     /// Whether that encoder runs on a GPU.
     pub gpu: bool,
+    /// Which engines of a GPU are used.
+    pub class: Class,
+    /// Model of the GPU, or of the CPU where no GPU is used.
+    pub device: String,
+    /// Model of the CPU.
+    #[serde(skip)]
+    pub cpu: String,
+    /// What the GPU does.
+    pub hardware: Hardware,
     /// Which layers of the sandbox work.
     pub sandbox: Layers,
     /// Codecs that can be decoded, as FFmpeg names them.
@@ -35,73 +54,69 @@ pub struct Host {
 }
 
 impl Host {
-    /// Tries everything out, all at once; takes some tenths of a second.
+    /// Tries everything out, as much as possible at once; takes some tenths of a second.
     ///
     /// # Errors
     /// `internal`, with the reason, when there is no working FFmpeg, no working encoder, or no
-    /// sandbox although it is required.
+    /// sandbox although it is required; `no_gpu` when the configuration demands of a GPU what does
+    /// not work.
     pub async fn detect(config: &Config, runner: &Runner) -> Result<Self, Failure> {
         let dir = workplace::make(&config.work_dir)?;
         let trial = Trial { runner, dir: dir.path() };
-        let walls = profile(dir.path(), false);
-        let (sandbox, codecs, working) = tokio::try_join!(
+        let (walls, encoding) = (profile(dir.path(), false), trial::encode(Encoder::X264, 1));
+        let (sandbox, codecs, x264, nvidia) = tokio::try_join!(
             runner.layers(trial.run(&walls)),
             trial.ffmpeg("-codecs", false),
-            try_join_all(ENCODERS.iter().map(|(encoder, gpu)| trial.encodes(encoder, *gpu))),
+            trial.succeeds("libx264", &encoding, false),
+            nvidia::look(&trial, config),
         )?;
-        let mut works = ENCODERS.iter().zip(working);
-        let Some(((encoder, gpu), _)) = works.find(|(_, works)| *works) else {
-            let message = "no H.264 encoder works: FFmpeg needs libx264 or NVENC";
-            return Err(broken(message.to_owned()));
+        let Nvidia { hardware, model, complaint } = nvidia;
+        demand(&config.gpu, &hardware, complaint.as_deref())?;
+        let class = hardware.class();
+        if class == Class::None && config.gpu.may_be_used() && device::has_nvidia() {
+            let complaint = complaint.as_deref().unwrap_or("unknown");
+            tracing::warn!(complaint, "there is an NVIDIA GPU, but FFmpeg cannot use it");
+        }
+        let encoder = match hardware.sessions {
+            1.. => Encoder::Nvenc,
+            0 if x264 => Encoder::X264,
+            0 => {
+                let message = "no H.264 encoder works: FFmpeg needs libx264 or NVENC";
+                return Err(Failure::new(FailureCode::Internal, message));
+            }
         };
+        let cpu = device::cpu();
         Ok(Self {
             ffmpeg: version(&codecs.log.text()).unwrap_or("unknown").to_owned(),
             encoder,
-            gpu: *gpu,
+            gpu: encoder == Encoder::Nvenc,
+            class,
+            device: match class {
+                Class::None => cpu.clone(),
+                _ => model.unwrap_or_else(device::unknown_gpu),
+            },
+            cpu,
+            hardware,
             sandbox,
             decoders: decoders(&String::from_utf8_lossy(&codecs.stdout)),
         })
     }
 }
 
-struct Trial<'a> {
-    runner: &'a Runner,
-    dir: &'a Path,
-}
-
-impl Trial<'_> {
-    fn run<'a>(&'a self, profile: &'a Profile) -> Run<'a> {
-        let wall = Duration::from_secs(30);
-        Run { dir: self.dir, profile, wall, max_output: 1 << 20 }
-    }
-
-    async fn ffmpeg(&self, line: &str, gpu: bool) -> Result<Captured, Failure> {
-        let args: Vec<OsString> = line.split_whitespace().map(OsString::from).collect();
-        self.runner.ffmpeg(&args, self.run(&profile(self.dir, gpu))).await
-    }
-
-    /// Whether an encoder encodes a frame.
-    async fn encodes(&self, encoder: &str, gpu: bool) -> Result<bool, Failure> {
-        let line = format!(
-            "-f lavfi -i color=size=256x256:rate=25:duration=1 -frames:v 1 -pix_fmt yuv420p \
-             -c:v {encoder} -f null -"
-        );
-        let works = self.ffmpeg(&line, gpu).await?.ending == Ending::Success;
-        if !works {
-            tracing::info!(encoder, "encoder does not work here");
-        }
-        Ok(works)
-    }
-}
-
-fn profile(dir: &Path, gpu: bool) -> Profile {
-    let limits =
-        Limits { cpu_seconds: 60, memory_bytes: None, file_bytes: 1 << 20, open_files: 256 };
-    Profile { gpu, read: Vec::new(), write: vec![dir.to_owned()], limits }
-}
-
-fn broken(message: String) -> Failure {
-    Failure::new(FailureCode::Internal, message)
+/// Whether what the configuration demands was found.
+fn demand(gpu: &Gpu, hardware: &Hardware, complaint: Option<&str>) -> Result<(), Failure> {
+    let class = hardware.class();
+    let missing = if gpu.encoder == Choice::Gpu && hardware.sessions == 0 {
+        "REELMILL_ENCODER is `nvenc`, but NVENC encodes nothing here"
+    } else if gpu.decoder == Choice::Gpu && hardware.decodes.is_empty() {
+        "REELMILL_DECODER is `nvdec`, but NVDEC decodes nothing here"
+    } else if gpu.required && class == Class::None {
+        "REELMILL_REQUIRE_GPU is set, but FFmpeg can use no GPU here"
+    } else {
+        return Ok(());
+    };
+    let complaint = complaint.map_or_else(String::new, |text| format!(" ({text})"));
+    Err(Failure::new(FailureCode::NoGpu, format!("{missing}{complaint}")))
 }
 
 /// FFmpeg's version, out of the banner that it writes to stderr.
@@ -137,5 +152,20 @@ mod tests {
                     DEV.LS h264                 H.264 (decoders: h264 h264_qsv )\n \
                     ..V.L. vvc                  H.266 / VVC\n DEA.L. aac                  AAC\n";
         assert_eq!(decoders(list), BTreeSet::from(["h264".to_owned(), "aac".to_owned()]));
+    }
+
+    #[test]
+    fn a_demand_that_is_not_met_is_typed_and_transient() {
+        let none = Hardware::default();
+        for gpu in [
+            Gpu { encoder: Choice::Gpu, ..Gpu::default() },
+            Gpu { decoder: Choice::Gpu, ..Gpu::default() },
+            Gpu { required: true, ..Gpu::default() },
+        ] {
+            let failure = demand(&gpu, &none, Some("Cannot load libcuda.so.1")).expect_err("none");
+            assert_eq!((failure.code, failure.transient), (FailureCode::NoGpu, true));
+            assert!(failure.message.contains("libcuda"), "{failure}");
+        }
+        assert_eq!(demand(&Gpu::default(), &none, None), Ok(()));
     }
 }

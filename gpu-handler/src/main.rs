@@ -116,7 +116,15 @@ fn start(
 async fn engine(config: Config, local_files: bool) -> Result<Engine, Error> {
     workplace::sweep(&config.work_dir);
     let host = Host::detect(&config, &Runner::new(config.tools.clone())).await?;
-    tracing::info!(ffmpeg = host.ffmpeg, encoder = host.encoder, sandbox = ?host.sandbox, "ready");
+    tracing::info!(
+        ffmpeg = host.ffmpeg,
+        class = ?host.class,
+        device = host.device,
+        encoder = host.encoder.name(),
+        sessions = host.hardware.sessions,
+        sandbox = ?host.sandbox,
+        "ready"
+    );
     if !host.sandbox.complete() {
         tracing::warn!(sandbox = ?host.sandbox, "this kernel lacks layers of the sandbox");
     }

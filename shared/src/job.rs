@@ -29,7 +29,7 @@ use crate::object_key::OutputPath;
 
 pub use failure::{Failure, FailureCode};
 pub use ingest::{INGEST, IngestSpec, Job, Kind};
-pub use report::{JobReport, Metrics, Outcome, OutputRole, Progress, Stage, Summary};
+pub use report::{FellBack, JobReport, Metrics, Outcome, OutputRole, Progress, Stage, Summary};
 pub use warm::WarmSpec;
 
 /// The version of [`JobSpec`] and [`IngestSpec`] that this build writes and the only one it reads.

@@ -11,6 +11,9 @@ use serde::Serialize;
 const RUNGS: [(u32, u32); 4] =
     [(1080, 5_000_000), (720, 2_500_000), (480, 1_000_000), (360, 600_000)];
 
+/// The most renditions that a ladder has.
+pub const MOST: u32 = 4;
+
 /// The widest aspect at full height, 32:9. Beyond it, as with a panorama of many cameras,
 /// the bit rate would not suffice and decoders give up.
 const MAX_AREA: f64 = 32.0 / 9.0;

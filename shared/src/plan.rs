@@ -1,7 +1,8 @@
 //! The plan of a job: one FFmpeg command with one decode, and what it will leave where.
 //!
 //! Each operation is a file of its own ([`video`], [`audio`], [`subtitle`], [`still`]) that hangs
-//! its taps on the shared decode; [`command`] folds all of them into one command line. Nothing from
+//! its taps on the shared decode; [`route`] says what of it a GPU does; [`command`] folds all of them
+//! into one command line. Nothing from
 //! the source's own text (names, titles) ever reaches the command line.
 //!
 //! FFmpeg runs in an empty directory with [`Plan::directories`] made; every path in the arguments is
@@ -9,6 +10,8 @@
 
 mod audio;
 mod command;
+mod hardware;
+mod route;
 mod still;
 mod subtitle;
 mod video;
@@ -18,12 +21,14 @@ use serde::Serialize;
 use crate::{
     frame_rate::FrameRate,
     job::{Pipeline, SegmentFormat, SegmentSeconds},
-    ladder::{self, Rendition},
+    ladder::Rendition,
     probe::{AudioTrack, FORMATS, SourceInfo, SubtitleTrack},
 };
 use command::Builder;
+use route::Route;
 
 pub use audio::BIT_RATE as AUDIO_BIT_RATE;
+pub use hardware::{Class, Deinterlacer, Hardware, Surface, sessions_wanted};
 pub use still::{POSTER_FALLBACK_FILE, POSTER_FILE, Storyboard};
 
 /// Presentation time of the first frame, in seconds.
@@ -33,20 +38,42 @@ pub use still::{POSTER_FALLBACK_FILE, POSTER_FILE, Storyboard};
 /// left and pictures and sound meet exactly. WebVTT is mapped onto it (RFC 8216 section 3.5).
 pub const START_SECONDS: u32 = 10;
 
-/// What encodes the video.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What decodes the video.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Decoder {
+    /// FFmpeg, on the CPU.
+    Software,
+    /// NVDEC on an NVIDIA GPU.
+    Nvdec,
+}
+
+impl Decoder {
+    /// What it is called in reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Software => "software",
+            Self::Nvdec => "nvdec",
+        }
+    }
+}
+
+/// What encodes a rendition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub enum Encoder {
-    /// libx264 on the CPU, with this of its presets (`veryfast`, …).
-    X264(String),
+    /// libx264 on the CPU.
+    #[serde(rename = "libx264")]
+    X264,
     /// NVENC on an NVIDIA GPU.
+    #[serde(rename = "h264_nvenc")]
     Nvenc,
 }
 
 impl Encoder {
     /// FFmpeg's name of the encoder.
-    pub const fn name(&self) -> &'static str {
+    pub const fn name(self) -> &'static str {
         match self {
-            Self::X264(_) => "libx264",
+            Self::X264 => "libx264",
             Self::Nvenc => "h264_nvenc",
         }
     }
@@ -59,23 +86,23 @@ pub struct Request<'a> {
     pub source: &'a SourceInfo,
     /// What the caller chose.
     pub pipeline: &'a Pipeline,
-    /// What encodes.
-    pub encoder: &'a Encoder,
-    /// Whether an NVIDIA GPU decodes.
-    pub nvdec: bool,
+    /// What of a GPU may be used, with the NVENC sessions that are this job's own.
+    pub hardware: &'a Hardware,
+    /// The preset of x264, such as `veryfast`.
+    pub preset: &'a str,
     /// The source as FFmpeg is to open it: `file:` and a name of our own making.
     pub input: &'a str,
     /// The most seconds to make of a source, whatever it claims.
     pub max_seconds: f64,
-    /// Whether another encoder's segments are published already: these then lie in directories of
-    /// their own (`v720-2`), since a published segment never changes.
-    pub anew: bool,
+    /// Which take this is, from 1: from the second one on renditions lie in directories of their own
+    /// (`v720-2`), since a segment that is published never changes.
+    pub take: u8,
 }
 
 impl Request<'_> {
     /// The directory of a rendition that is called `name`.
     fn directory(&self, name: &str) -> String {
-        if self.anew { format!("{name}-2") } else { name.to_owned() }
+        if self.take > 1 { format!("{name}-{}", self.take) } else { name.to_owned() }
     }
 }
 
@@ -89,6 +116,8 @@ pub struct Plan {
     pub directories: Vec<String>,
     /// Claimed duration in seconds, to measure progress by.
     pub duration: Option<f64>,
+    /// What decodes the video; absent without.
+    pub decoder: Option<Decoder>,
     /// Container of the segments.
     pub segment_format: SegmentFormat,
     /// Length of a segment.
@@ -115,6 +144,8 @@ pub struct VideoOutput {
     pub rendition: Rendition,
     /// Frames per second.
     pub frame_rate: FrameRate,
+    /// What encodes it.
+    pub encoder: Encoder,
 }
 
 /// One audio rendition: HLS media playlist and segments in a directory.
@@ -154,35 +185,63 @@ pub struct Pcm {
 impl Plan {
     /// Plans everything for a source.
     pub fn new(request: &Request<'_>) -> Self {
-        let mut builder = Builder::new(input(request));
         let source = request.source;
-        let video = video::add(request, &mut builder);
-        let storyboard = source.video.as_ref().map(|track| {
-            still::add_poster(track, source.duration, &mut builder);
-            still::add_storyboard(track, source.duration, &mut builder)
+        let video = source.video.as_ref().map(|track| {
+            let renditions = video::renditions(request, track);
+            let nvenc = renditions.iter().any(|(_, encoder)| *encoder == Encoder::Nvenc);
+            let route = Route::new(request, track, &renditions[0].0, nvenc);
+            (track, renditions, route)
+        });
+        let hardware = video.as_ref().map_or(&[][..], |(_, _, route)| route.options());
+        let mut builder = Builder::new(input(request, hardware));
+        let mut outputs = Vec::new();
+        let storyboard = video.as_ref().map(|(track, renditions, route)| {
+            outputs = video::add(request, track, renditions, route, &mut builder);
+            still::add_poster(track, source.duration, route, &mut builder);
+            still::add_storyboard(track, source.duration, route, &mut builder)
         });
         let (audio, pcm) = audio::add(request, &mut builder);
         let subtitles = subtitle::add(source, &mut builder);
-        let directories = video.iter().map(|output| &output.directory);
+        let directories = outputs.iter().map(|output| &output.directory);
         let directories = directories.chain(audio.iter().map(|output| &output.directory));
         Self {
             directories: directories.cloned().collect(),
             args: builder.build(),
             duration: source.duration,
+            decoder: video.map(|(_, _, route)| route.decoder),
             segment_format: request.pipeline.segment_format,
             segment_seconds: request.pipeline.segment_seconds,
-            video,
+            video: outputs,
             audio,
             subtitles,
             storyboard,
             pcm,
         }
     }
+
+    /// Whether a GPU has a part in it.
+    pub fn uses_gpu(&self) -> bool {
+        self.decoder == Some(Decoder::Nvdec) || self.sessions() > 0
+    }
+
+    /// How many NVENC sessions it opens.
+    pub fn sessions(&self) -> u32 {
+        self.video.iter().filter(|output| output.encoder == Encoder::Nvenc).map(|_| 1).sum()
+    }
+
+    /// FFmpeg's name of the video encoder; where there are two, `h264_nvenc+libx264`. Absent without
+    /// video.
+    pub fn encoder(&self) -> Option<String> {
+        let used = |encoder| self.video.iter().any(|output| output.encoder == encoder);
+        let names = [Encoder::Nvenc, Encoder::X264].into_iter().filter(|encoder| used(*encoder));
+        let names: Vec<&str> = names.map(Encoder::name).collect();
+        (!names.is_empty()).then(|| names.join("+"))
+    }
 }
 
 /// The input and its options, with everything off that could open a second file.
-fn input(request: &Request<'_>) -> Vec<String> {
-    let mut args: Vec<String> = hardware(request).iter().map(|arg| (*arg).to_owned()).collect();
+fn input(request: &Request<'_>, hardware: &[&str]) -> Vec<String> {
+    let mut args: Vec<String> = hardware.iter().map(|arg| (*arg).to_owned()).collect();
     args.extend(confinement());
     // Against files that claim to end soon and never do. Where a container has no true duration
     // (raw streams, some MP3), FFmpeg's guess may be far too short.
@@ -207,31 +266,6 @@ fn input(request: &Request<'_>) -> Vec<String> {
 /// that one file, as one of [`FORMATS`].
 pub fn confinement() -> [String; 4] {
     ["-protocol_whitelist", "file", "-format_whitelist", &FORMATS.join(",")].map(str::to_owned)
-}
-
-fn hardware(request: &Request<'_>) -> &'static [&'static str] {
-    match (request.nvdec && request.source.video.is_some(), stays_on_gpu(request)) {
-        (_, true) => &["-hwaccel", "cuda", "-hwaccel_output_format", "cuda"],
-        (true, false) => &["-hwaccel", "cuda"],
-        (false, false) => &[],
-    }
-}
-
-/// Whether frames never leave the GPU: decoded, scaled and encoded there. What has no CUDA filter
-/// in FFmpeg 5.1 (turning, deinterlacing, tone mapping) is filtered on the CPU, as is what NVDEC
-/// does not decode.
-fn stays_on_gpu(request: &Request<'_>) -> bool {
-    let Some(video) = &request.source.video else { return false };
-    let decodes = matches!(
-        (video.codec.as_str(), video.pixel_format.as_deref()),
-        ("h264" | "hevc" | "vp9" | "av1" | "vp8" | "mpeg2video", Some("yuv420p"))
-    );
-    request.nvdec
-        && *request.encoder == Encoder::Nvenc
-        && decodes
-        && !video.rotated
-        && !video.interlaced
-        && video.colour == crate::probe::Colour::Sdr
 }
 
 /// How many groups of pictures a segment has, such that key frames are at most two seconds apart.
@@ -290,11 +324,6 @@ fn hls_output(directory: &str, pipeline: &Pipeline) -> Vec<String> {
     ]
     .map(str::to_owned)
     .to_vec()
-}
-
-/// The ladder of a source's video.
-fn renditions(source: &SourceInfo) -> Vec<Rendition> {
-    source.video.as_ref().map_or_else(Vec::new, |video| ladder::ladder(video.width, video.height))
 }
 
 #[cfg(test)]

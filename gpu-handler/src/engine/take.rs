@@ -4,17 +4,12 @@ use std::{path::Path, sync::OnceLock, time::Duration};
 
 use reelmill_shared::{
     job::{Failure, Stage},
-    plan::{Plan, Request},
-    probe::Limits,
+    plan::Plan,
     waveform::Waveform,
 };
 use tokio::sync::oneshot;
 
-use super::{
-    Engine, Notes,
-    encode::{Gear, Job},
-    source,
-};
+use super::{Engine, Notes, encode::Job};
 use crate::{ffmpeg::Run, publish::Publisher, tracker::Tracker, workplace};
 
 /// Where FFmpeg runs and writes, below the job's directory.
@@ -49,26 +44,17 @@ enum Side {
 }
 
 impl Engine {
-    /// Encodes all of the job with `gear`, in at most `wall`.
+    /// Encodes all of the job by `plan`, in at most `wall`.
     pub(super) async fn take(
         &self,
         job: &Job<'_>,
-        gear: &Gear,
+        plan: &Plan,
         wall: Duration,
         tracker: &Tracker,
         notes: &mut Notes,
     ) -> Result<Made, Stopped> {
-        let plan = Plan::new(&Request {
-            source: &job.info,
-            pipeline: &job.spec.pipeline,
-            encoder: &gear.encoder,
-            nvdec: gear.gpu,
-            input: &format!("file:../{}", source::NAME),
-            max_seconds: Limits::default().seconds,
-            anew: gear.anew,
-        });
         let out = job.work.join(OUT);
-        make_directories(&out, &plan).await.map_err(Stopped::Other)?;
+        make_directories(&out, plan).await.map_err(Stopped::Other)?;
         tracker.enter(Stage::Encoding);
         let mut publisher = Publisher::new(plan.clone(), out.clone(), job.storage.clone());
         let playable_at = OnceLock::new();
@@ -76,12 +62,12 @@ impl Engine {
             let _ = playable_at.set(job.started.elapsed().as_secs_f64());
             tracker.playable();
         };
-        let profile = self.profile(job.work, &out, gear.gpu);
+        let profile = self.profile(job.work, &out, plan.uses_gpu());
         let (end, ended) = oneshot::channel();
         // Whichever fails first takes the other with it: dropped, FFmpeg is killed.
         let transcode = async {
             let run = Run { dir: &out, profile: &profile, wall, max_output: 0 };
-            let waveforms = self.transcode(&plan, run, tracker, notes).await.map_err(Side::Tool)?;
+            let waveforms = self.transcode(plan, run, tracker, notes).await.map_err(Side::Tool)?;
             tracker.enter(Stage::Publishing);
             let _ = end.send(());
             Ok(waveforms)

@@ -64,7 +64,7 @@ impl Log {
     }
 
     /// Lines of the levels error and fatal.
-    fn errors(&self) -> Vec<String> {
+    pub(super) fn errors(&self) -> Vec<String> {
         self.lines(&|level| matches!(level, LogLevel::Error | LogLevel::Fatal))
     }
 

@@ -22,8 +22,6 @@ const I_FRAMES: &str = "iframes.m3u8";
 pub struct Finale<'a> {
     /// The source.
     pub source: &'a SourceInfo,
-    /// FFmpeg's name of the video encoder.
-    pub encoder: &'a str,
     /// The waveforms, finest first; none without sound.
     pub waveforms: &'a [Waveform],
     /// What it has cost so far, for `metadata.json`.
@@ -155,7 +153,7 @@ impl Publisher {
             audio_tracks: u32::try_from(playlist.audio.len()).unwrap_or(u32::MAX),
             subtitle_tracks: u32::try_from(playlist.subtitles.len()).unwrap_or(u32::MAX),
             waveform_zooms: finale.waveforms.iter().map(|w| w.samples_per_pixel).collect(),
-            encoder: video.map(|_| finale.encoder.to_owned()),
+            encoder: finale.metrics.encoder.clone(),
             warnings,
         }
     }

@@ -3,7 +3,7 @@ use std::{path::Path, sync::Mutex};
 use futures::{FutureExt, future::BoxFuture};
 use reelmill_shared::{
     job::{FailureCode, Metrics, OutputRole, Pipeline},
-    plan::{Encoder, Request},
+    plan::{Hardware, Request},
     probe::{Limits, Probe, SourceInfo},
     waveform::{Reducer, Waveform, ZOOMS},
 };
@@ -90,19 +90,19 @@ struct Work {
 
 impl Work {
     fn new() -> Self {
-        Self::make(false)
+        Self::make(1)
     }
 
-    fn make(anew: bool) -> Self {
+    fn make(take: u8) -> Self {
         let source = source();
         let plan = Plan::new(&Request {
             source: &source,
             pipeline: &Pipeline::default(),
-            encoder: &Encoder::X264("veryfast".to_owned()),
-            nvdec: false,
+            hardware: &Hardware::default(),
+            preset: "veryfast",
             input: "file:source",
             max_seconds: 100.0,
-            anew,
+            take,
         });
         let root = tempfile::tempdir().expect("a directory");
         for directory in &plan.directories {
@@ -134,10 +134,9 @@ impl Work {
 
     async fn finish(&self, publisher: Publisher) -> Result<Published, Failure> {
         let waveforms = waveforms();
-        let metrics = Metrics::default();
-        let encoder = "libx264";
+        let metrics = Metrics { encoder: Some("libx264".to_owned()), ..Metrics::default() };
         let (source, waveforms, metrics) = (&self.source, &waveforms, &metrics);
-        publisher.finish(Finale { source, encoder, waveforms, metrics }).await
+        publisher.finish(Finale { source, waveforms, metrics }).await
     }
 }
 
@@ -243,15 +242,15 @@ async fn stops_when_nothing_can_be_stored() {
 async fn what_is_made_anew_replaces_nothing_but_the_main_playlist() {
     let storage = Arc::new(Memory::default());
     let mut published = Vec::new();
-    for anew in [false, true] {
-        let work = Work::make(anew);
+    for take in [1, 2] {
+        let work = Work::make(take);
         let mut publisher = work.publisher(&storage);
         for directory in &work.plan.directories {
             work.finish_groups(directory, 3);
         }
         let playable = tokio::sync::Notify::new();
         publisher.watch(playable.notified(), || playable.notify_one()).await.expect("stored");
-        if anew {
+        if take == 2 {
             work.finish(publisher).await.expect("published");
         } else {
             assert!(publisher.abandon().await, "segments are stored");

@@ -108,6 +108,8 @@ failure_codes! {
     NoSpace = "no_space", Transient;
     /// FFmpeg or the handler failed for a reason of its own (memory, a crash).
     Internal = "internal", Transient;
+    /// A GPU is demanded, and there is none, it gave up, or it can do nothing for this source.
+    NoGpu = "no_gpu", Transient;
     /// The handler was shut down in mid-job.
     HandlerStopped = "handler_stopped", Transient;
     /// The handler fell silent past its lease.

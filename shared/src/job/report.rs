@@ -139,7 +139,24 @@ pub struct Summary {
     pub warnings: Vec<String>,
 }
 
-/// What an attempt cost. Times are wall-clock seconds unless they say otherwise.
+/// Why a job was not done as the handler's GPU promised when it started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FellBack {
+    /// NVENC had too few sessions free: some renditions, or all, were encoded in software.
+    EncoderSessions,
+    /// NVDEC refused the stream: it was decoded in software.
+    DecoderRefused,
+    /// The GPU's memory was full.
+    GpuMemory,
+    /// The driver failed in mid-run.
+    GpuLost,
+    /// FFmpeg failed on the GPU for another reason, or for one that a newer handler has a word for.
+    #[serde(other)]
+    GpuFailed,
+}
+
+/// What an attempt cost, and what it was done with. Times are wall-clock seconds unless they say otherwise.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Metrics {
@@ -165,4 +182,17 @@ pub struct Metrics {
     /// price.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gpu_type: Option<String>,
+    /// Model of the GPU, if it had a part in it, or else of the CPU.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub device: Option<String>,
+    /// What decoded the video: `nvdec` or `software`; absent without video.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub decoder: Option<String>,
+    /// FFmpeg's name of what encoded the video, `h264_nvenc+libx264` where both did; absent without
+    /// video.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub encoder: Option<String>,
+    /// Why not everything was done on the GPU that could have been.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fell_back: Option<FellBack>,
 }

@@ -94,6 +94,8 @@ fn reports_are_pinned() {
         "startedAt": "2026-11-21T10:00:00Z", "totalSeconds": 4.5, "fetchSeconds": 0.5,
         "encodeSeconds": 4.0, "playableSeconds": 1.5, "cpuSeconds": 7.0, "inputBytes": 1,
         "outputBytes": 2, "gpuType": "NVIDIA L4",
+        "device": "NVIDIA L4", "decoder": "nvdec", "encoder": "h264_nvenc+libx264",
+        "fellBack": "encoder_sessions",
     });
     round_trip::<JobReport>(json!({
         "mediaId": MEDIA, "attempt": 1, "status": "completed",
@@ -116,6 +118,16 @@ fn reports_are_pinned() {
         "metrics": metrics,
     }));
     assert!(matches!(failed.outcome, Outcome::Failed { error } if error.code.is_transient()));
+}
+
+/// Handlers from before they told it, and those to come with reasons that are not known yet.
+#[test]
+fn metrics_of_other_releases_are_read() {
+    let metrics: Metrics = serde_json::from_value(json!({"totalSeconds": 1.0})).expect("metrics");
+    assert_eq!((metrics.device, metrics.fell_back), (None, None));
+    let metrics: Metrics =
+        serde_json::from_value(json!({"fellBack": "sun_spots"})).expect("metrics");
+    assert_eq!(metrics.fell_back, Some(FellBack::GpuFailed));
 }
 
 #[rstest::rstest]

@@ -56,11 +56,6 @@ impl Builder {
         self.sources.insert(stream, Source { kind, shared, taps: Vec::new() });
     }
 
-    /// Whether decoded frames are kept in GPU memory.
-    pub(super) fn frames_are_on_gpu(&self) -> bool {
-        self.input.iter().any(|arg| arg == "-hwaccel_output_format")
-    }
-
     /// Hangs `filters` on a decoded stream and returns the label to map.
     pub(super) fn tap(&mut self, stream: u32, label: &str, filters: String) -> String {
         let label = format!("[{label}]");

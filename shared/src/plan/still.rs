@@ -1,10 +1,11 @@
 //! Operations: the poster, and the sprite sheets of the storyboard.
 //!
-//! Both pick their few frames before scaling, so they cost next to nothing.
+//! Both pick their few frames before scaling, and before they come down from a GPU, so they cost next
+//! to nothing.
 
 use serde::Serialize;
 
-use super::Builder;
+use super::{Builder, route::Route};
 use crate::{ladder, probe::VideoTrack};
 
 /// File of the poster; absent where every frame that was looked at is nearly black.
@@ -48,9 +49,14 @@ impl Storyboard {
 
 /// Adds the poster: of frames between a tenth and a third of the duration, the most typical one
 /// that is not black.
-pub(super) fn add_poster(track: &VideoTrack, duration: Option<f64>, builder: &mut Builder) {
+pub(super) fn add_poster(
+    track: &VideoTrack,
+    duration: Option<f64>,
+    route: &Route,
+    builder: &mut Builder,
+) {
     let (width, height) = fit(track, POSTER_SIDE);
-    let scale = format!("{}scale=w={width}:h={height}", download(builder));
+    let scale = format!("{}scale=w={width}:h={height}", route.to_still());
     let length = duration.unwrap_or(0.0);
     let (start, step) = if length > 2.0 { (length * 0.1, length * 0.02) } else { (0.0, 0.1) };
     let candidates = format!(
@@ -71,6 +77,7 @@ pub(super) fn add_poster(track: &VideoTrack, duration: Option<f64>, builder: &mu
 pub(super) fn add_storyboard(
     track: &VideoTrack,
     duration: Option<f64>,
+    route: &Route,
     builder: &mut Builder,
 ) -> Storyboard {
     let (tile_width, tile_height) = fit(track, TILE_SIDE);
@@ -78,16 +85,11 @@ pub(super) fn add_storyboard(
     let filters = format!(
         "select='gte(t,selected_n*{interval})',{}scale=w={tile_width}:h={tile_height},\
          format=yuvj420p,tile=layout={GRID}x{GRID}",
-        download(builder)
+        route.to_still()
     );
     let label = builder.tap(track.index, "storyboard", filters);
     builder.output(jpeg(&label, "5", &["-start_number", "0", "storyboard-%03d.jpg"]));
     Storyboard { interval, tile_width, tile_height, columns: GRID, rows: GRID }
-}
-
-/// From GPU to CPU, where frames are kept on the GPU.
-fn download(builder: &Builder) -> &'static str {
-    if builder.frames_are_on_gpu() { "hwdownload,format=nv12," } else { "" }
 }
 
 fn jpeg<'a>(label: &'a str, quality: &'a str, rest: &[&'a str]) -> Vec<&'a str> {

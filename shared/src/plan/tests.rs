@@ -1,3 +1,10 @@
+//! Commands as they are, and that their graphs hold together.
+
+mod golden;
+mod graph;
+
+use std::collections::BTreeMap;
+
 use insta::assert_snapshot;
 use rstest::rstest;
 use serde_json::json;
@@ -25,14 +32,30 @@ fn source(video: serde_json::Value) -> SourceInfo {
     probe.check(&Limits::default(), &|_| true).expect("a source")
 }
 
-fn plan(source: &SourceInfo, encoder: &Encoder, nvdec: bool, pipeline: &Pipeline) -> Plan {
-    let input = "file:source";
-    let max_seconds = 43_200.0;
-    Plan::new(&Request { source, pipeline, encoder, nvdec, input, max_seconds, anew: false })
+/// What a GPU with this class of engines does, as FFmpeg 5.1 lets it.
+fn hardware(class: Class) -> Hardware {
+    let formats = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+    let decodes = BTreeMap::from([
+        ("h264".to_owned(), formats(&["yuv420p"])),
+        ("hevc".to_owned(), formats(&["yuv420p", "yuv420p10le"])),
+    ]);
+    let (nvdec, nvenc) =
+        (matches!(class, Class::Nvdec | Class::Full), matches!(class, Class::Nvenc | Class::Full));
+    Hardware {
+        decodes: if nvdec { decodes } else { BTreeMap::new() },
+        scales: nvdec || nvenc,
+        deinterlacer: (nvdec || nvenc).then_some(Deinterlacer::Yadif),
+        sessions: if nvenc { 8 } else { 0 },
+    }
 }
 
-fn x264() -> Encoder {
-    Encoder::X264("veryfast".to_owned())
+fn plan(source: &SourceInfo, hardware: &Hardware, pipeline: &Pipeline) -> Plan {
+    let (input, preset, max_seconds) = ("file:source", "veryfast", 43_200.0);
+    Plan::new(&Request { source, pipeline, hardware, preset, input, max_seconds, take: 1 })
+}
+
+fn in_software(source: &SourceInfo) -> Plan {
+    plan(source, &Hardware::default(), &Pipeline::default())
 }
 
 /// The command as a person would write it: a line an output, a line a filter chain.
@@ -43,7 +66,7 @@ fn command(plan: &Plan) -> String {
 
 #[test]
 fn on_the_cpu() {
-    assert_snapshot!(command(&plan(&source(json!({})), &x264(), false, &Pipeline::default())));
+    assert_snapshot!(command(&in_software(&source(json!({})))));
 }
 
 #[test]
@@ -53,45 +76,19 @@ fn as_transport_stream_with_six_second_segments() {
             .expect("a pipeline");
     let mut source = source(json!({"width": 640, "height": 360}));
     source.audio.truncate(1);
-    assert_snapshot!(command(&plan(&source, &x264(), false, &pipeline)));
+    assert_snapshot!(command(&plan(&source, &Hardware::default(), &pipeline)));
 }
 
-#[test]
-fn wholly_on_the_gpu() {
-    let source = source(json!({}));
-    assert_snapshot!(command(&plan(&source, &Encoder::Nvenc, true, &Pipeline::default())));
-}
-
-#[test]
-fn audio_only() {
-    let mut source = source(json!({}));
-    source.video = None;
-    source.subtitles.clear();
-    assert_snapshot!(command(&plan(&source, &x264(), true, &Pipeline::default())));
-}
-
-/// The head of the command and of the graph, which is where sources and hardware differ.
+/// What the sources of the golden commands do not show.
 #[rstest]
-#[case::gpu_decode_only("nvdec", json!({}), x264(), true)]
-#[case::gpu_encode_only("nvenc", json!({}), Encoder::Nvenc, false)]
-#[case::gpu_but_turned("gpu_turned", json!({"side_data_list": [{"rotation": 90}]}), Encoder::Nvenc, true)]
-#[case::gpu_but_no_nvdec_codec("gpu_prores", json!({"codec_name": "prores"}), Encoder::Nvenc, true)]
-#[case::hdr10("hdr10", json!({"color_transfer": "smpte2084"}), x264(), false)]
-#[case::hlg("hlg", json!({"color_transfer": "arib-std-b67"}), Encoder::Nvenc, true)]
-#[case::wide("wide", json!({"color_primaries": "bt2020"}), x264(), false)]
-#[case::interlaced("interlaced", json!({"field_order": "tt"}), x264(), false)]
-#[case::variable("variable", json!({"avg_frame_rate": "13/1", "r_frame_rate": "1000/1"}), x264(), false)]
-fn by_source_and_hardware(
-    #[case] name: &str,
-    #[case] video: serde_json::Value,
-    #[case] encoder: Encoder,
-    #[case] nvdec: bool,
-) {
+#[case::wide("wide", json!({"color_primaries": "bt2020"}))]
+#[case::hlg("hlg", json!({"color_transfer": "arib-std-b67"}))]
+#[case::variable("variable", json!({"avg_frame_rate": "13/1", "r_frame_rate": "1000/1"}))]
+fn by_source(#[case] name: &str, #[case] video: serde_json::Value) {
     let mut source = source(video);
     source.audio.clear();
     source.subtitles.clear();
-    let plan = plan(&source, &encoder, nvdec, &Pipeline::default());
-    let command = command(&plan);
+    let command = command(&in_software(&source));
     let first_output = command.split("\n-map ").take(2).collect::<Vec<_>>().join("\n-map ");
     assert_snapshot!(name, first_output);
 }
@@ -99,15 +96,13 @@ fn by_source_and_hardware(
 /// Whatever an earlier encoder has published stays as it is: not a path is used again.
 #[test]
 fn anew_writes_where_nothing_was_written() {
-    let (source, pipeline) = (source(json!({})), Pipeline::default());
-    let at = |anew| {
-        let (encoder, input) = (&x264(), "file:source");
-        let (nvdec, max_seconds) = (false, 100.0);
-        let source = &source;
-        let pipeline = &pipeline;
-        Plan::new(&Request { source, pipeline, encoder, nvdec, input, max_seconds, anew })
+    let source = source(json!({}));
+    let at = |take| {
+        let (source, pipeline, hardware) = (&source, &Pipeline::default(), &Hardware::default());
+        let (preset, input, max_seconds) = ("veryfast", "file:source", 100.0);
+        Plan::new(&Request { source, pipeline, hardware, preset, input, max_seconds, take })
     };
-    let (first, second) = (at(false), at(true));
+    let (first, second) = (at(1), at(2));
     assert_eq!(first.directories, ["v1080", "v720", "v480", "v360", "a0", "a1"]);
     assert_eq!(second.directories, ["v1080-2", "v720-2", "v480-2", "v360-2", "a0-2", "a1-2"]);
     let written = |plan: &Plan| {
@@ -120,9 +115,7 @@ fn anew_writes_where_nothing_was_written() {
 
 #[test]
 fn no_text_of_the_source_reaches_the_command() {
-    assert!(
-        !command(&plan(&source(json!({})), &x264(), false, &Pipeline::default())).contains("touch")
-    );
+    assert!(!command(&in_software(&source(json!({})))).contains("touch"));
 }
 
 #[rstest]
@@ -131,7 +124,7 @@ fn no_text_of_the_source_reaches_the_command() {
 #[case(6, "gte(t,n_forced*6/3)", "60")]
 fn key_frames_divide_segments(#[case] seconds: u8, #[case] expression: &str, #[case] group: &str) {
     let pipeline = serde_json::from_value(json!({"segmentSeconds": seconds})).expect("a pipeline");
-    let args = plan(&source(json!({})), &x264(), false, &pipeline).args;
+    let args = plan(&source(json!({})), &Hardware::default(), &pipeline).args;
     let value = |option: &str| {
         let at = args.iter().position(|arg| arg == option).expect("the option");
         args[at + 1].clone()

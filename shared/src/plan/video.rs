@@ -1,102 +1,71 @@
 //! Operation: the ladder of video renditions.
 
 use super::{
-    Builder, Encoder, Request, VideoOutput, command::Kind, groups_per_segment, hls_output,
-    renditions, stays_on_gpu,
+    Builder, Encoder, Request, VideoOutput, command::Kind, groups_per_segment,
+    hardware::nvenc_takes, hls_output, route::Route,
 };
 use crate::{
-    ladder::Rendition,
-    probe::{Colour, VideoTrack},
+    ladder::{self, Rendition},
+    probe::VideoTrack,
 };
 
-/// Adds every rendition; none without video.
-pub(super) fn add(request: &Request<'_>, builder: &mut Builder) -> Vec<VideoOutput> {
-    let Some(track) = &request.source.video else { return Vec::new() };
-    let on_gpu = stays_on_gpu(request);
-    let renditions = renditions(request.source);
-    builder.decode(track.index, Kind::Video, shared_filters(track, &renditions[0]));
-    let outputs = renditions.into_iter().map(|rendition| {
+/// Renditions with what encodes each: NVENC, as far as it takes them and has sessions, the largest
+/// first, since those cost most; x264 the rest. The groups of both begin at the same frames.
+pub(super) fn renditions(request: &Request<'_>, track: &VideoTrack) -> Vec<(Rendition, Encoder)> {
+    let mut sessions = request.hardware.sessions;
+    let ladder = ladder::ladder(track.width, track.height);
+    let with_encoder = ladder.into_iter().map(|rendition| {
+        let nvenc = sessions > 0 && nvenc_takes(&rendition);
+        sessions -= u32::from(nvenc);
+        (rendition, if nvenc { Encoder::Nvenc } else { Encoder::X264 })
+    });
+    with_encoder.collect()
+}
+
+/// Adds every rendition.
+pub(super) fn add(
+    request: &Request<'_>,
+    track: &VideoTrack,
+    renditions: &[(Rendition, Encoder)],
+    route: &Route,
+    builder: &mut Builder,
+) -> Vec<VideoOutput> {
+    builder.decode(track.index, Kind::Video, route.shared.clone());
+    let outputs = renditions.iter().map(|(rendition, encoder)| {
         let directory = request.directory(&format!("v{}", rendition.name));
-        let Rendition { width, height, .. } = rendition;
-        let filters = if on_gpu {
-            format!("scale_cuda=w={width}:h={height}:format=yuv420p,setsar=1")
-        } else {
-            format!("scale=w={width}:h={height}:flags=bicubic:out_range=tv,format=yuv420p,setsar=1")
-        };
+        let filters = route.to_rendition(rendition, *encoder == Encoder::Nvenc);
         let label = builder.tap(track.index, &directory, filters);
         let mut args = vec!["-map".to_owned(), label];
-        args.extend(encoding(request, track, &rendition));
+        args.extend(encoding(request, track, rendition, *encoder));
         args.extend(hls_output(&directory, request.pipeline));
         builder.output(args);
-        VideoOutput { directory, rendition, frame_rate: track.frame_rate }
+        VideoOutput {
+            directory,
+            rendition: *rendition,
+            frame_rate: track.frame_rate,
+            encoder: *encoder,
+        }
     });
     outputs.collect()
 }
 
-/// What is done once for all renditions and stills: whole frames, a constant rate from time 0, and
-/// SDR colours.
-fn shared_filters(track: &VideoTrack, top: &Rendition) -> String {
-    let mut filters = Vec::new();
-    if track.interlaced {
-        filters.push("bwdif=mode=send_frame:deint=interlaced".to_owned());
-    }
-    filters.push(format!("fps=fps={}:start_time=0", track.frame_rate));
-    filters.extend(to_sdr(track.colour, top));
-    filters.join(",")
-}
-
-/// Mapping to BT.709. The source's properties are spelt out, as files often leave some unsaid, and
-/// the picture is first brought to the size of the top rendition, since linear light is costly.
-fn to_sdr(colour: Colour, top: &Rendition) -> Option<String> {
-    let transfer = match colour {
-        Colour::Sdr => return None,
-        Colour::Wide => {
-            return Some(
-                "zscale=pin=bt2020:tin=bt709:min=bt2020nc:p=bt709:t=bt709:m=bt709:r=limited,\
-                 format=yuv420p"
-                    .to_owned(),
-            );
-        }
-        Colour::Pq => "smpte2084",
-        Colour::Hlg => "arib-std-b67",
-    };
-    let Rendition { width, height, .. } = top;
-    Some(format!(
-        "zscale=w={width}:h={height}:pin=bt2020:tin={transfer}:min=bt2020nc:t=linear:npl=100,\
-         format=gbrpf32le,zscale=p=bt709,tonemap=tonemap=hable:desat=0,\
-         zscale=t=bt709:m=bt709:r=limited,format=yuv420p"
-    ))
-}
-
-fn encoding(request: &Request<'_>, track: &VideoTrack, rendition: &Rendition) -> Vec<String> {
+fn encoding(
+    request: &Request<'_>,
+    track: &VideoTrack,
+    rendition: &Rendition,
+    encoder: Encoder,
+) -> Vec<String> {
     let segment = request.pipeline.segment_seconds;
     let (seconds, groups) = (segment.get(), groups_per_segment(segment));
     let key_expression = format!("expr:gte(t,n_forced*{seconds}/{groups})");
     let group = group_length(track.frame_rate.as_f64() * f64::from(seconds) / f64::from(groups));
     let rate = rendition.max_bit_rate.to_string();
-    let mut args: Vec<&str> = vec!["-c:v", request.encoder.name()];
-    match request.encoder {
-        Encoder::X264(preset) => {
-            args.extend(["-preset", preset, "-crf", "23", "-sc_threshold", "0"]);
+    let mut args: Vec<&str> = vec!["-c:v", encoder.name()];
+    match encoder {
+        Encoder::X264 => {
+            args.extend(["-preset", request.preset, "-crf", "23", "-sc_threshold", "0"]);
         }
-        Encoder::Nvenc => args.extend([
-            "-preset",
-            "p4",
-            "-rc",
-            "vbr",
-            "-cq",
-            "23",
-            "-b:v",
-            "0",
-            "-bf",
-            "2",
-            "-no-scenecut",
-            "1",
-            "-strict_gop",
-            "1",
-            "-forced-idr",
-            "1",
-        ]),
+        Encoder::Nvenc => args.extend(NVENC),
     }
     args.extend(["-profile:v", "high", "-flags:v", "+cgop+bitexact", "-g", &group]);
     args.extend(["-force_key_frames", &key_expression]);
@@ -104,6 +73,30 @@ fn encoding(request: &Request<'_>, track: &VideoTrack, rendition: &Rendition) ->
     args.extend(["-maxrate", &rate, "-bufsize", &rate]);
     args.into_iter().map(str::to_owned).collect()
 }
+
+/// Constant quality under the cap, as with x264; groups that begin where they are told and nowhere
+/// else, each with an IDR frame; B-frames as every card with NVENC has them, whatever the preset of
+/// an FFmpeg newer than 5.1 would say.
+const NVENC: [&str; 18] = [
+    "-preset",
+    "p4",
+    "-rc",
+    "vbr",
+    "-cq",
+    "23",
+    "-b:v",
+    "0",
+    "-bf",
+    "2",
+    "-b_ref_mode",
+    "disabled",
+    "-no-scenecut",
+    "1",
+    "-strict_gop",
+    "1",
+    "-forced-idr",
+    "1",
+];
 
 /// The longest group of pictures in frames: long enough to leave forced key frames alone.
 fn group_length(frames: f64) -> String {

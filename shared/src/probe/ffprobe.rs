@@ -42,6 +42,7 @@ pub(super) struct Stream {
     pub(super) r_frame_rate: Option<String>,
     pub(super) avg_frame_rate: Option<String>,
     pub(super) field_order: Option<String>,
+    pub(super) color_range: Option<String>,
     pub(super) color_transfer: Option<String>,
     pub(super) color_primaries: Option<String>,
     pub(super) color_space: Option<String>,

@@ -34,6 +34,8 @@ pub struct VideoTrack {
     pub interlaced: bool,
     /// FFmpeg's name of the pixel format; unknown where nothing could be decoded while probing.
     pub pixel_format: Option<String>,
+    /// Whether luma takes all values (0 to 255), and not those of television (16 to 235).
+    pub full_range: bool,
     /// What the colours need.
     pub colour: Colour,
 }
@@ -93,6 +95,8 @@ pub(super) fn select(
         frame_rate: FrameRate::choose(common, average),
         interlaced,
         pixel_format: stream.pix_fmt.clone().filter(|format| format != "unknown"),
+        full_range: stream.color_range.as_deref() == Some("pc")
+            || stream.pix_fmt.as_deref().is_some_and(|format| format.starts_with("yuvj")),
         colour: colour(stream),
     }))
 }
