@@ -112,6 +112,7 @@ fn every_variable_is_documented() {
         include_str!("../gateway-worker/src/config.rs"),
         include_str!("../gateway-worker/src/config/backends.rs"),
         include_str!("../gpu-handler/src/config.rs"),
+        include_str!("../gpu-handler/src/config/gpu.rs"),
         include_str!("../gpu-handler/src/config/lambda.rs"),
         include_str!("../gpu-handler/src/config/runpod.rs"),
         include_str!("../gpu-handler/src/config/s3.rs"),

@@ -47,6 +47,8 @@ enum Command {
         /// The job as JSON (`JobSpec`); its URLs may be `file:`.
         job: PathBuf,
     },
+    /// Print what this machine can do, as JSON, and what of a GPU works.
+    Host,
     /// Ask the handler that serves here how it is, for a container's health check. Exits with 0 when it
     /// is well or when jobs come in some other way, 1 when it is not.
     Health,
@@ -84,6 +86,7 @@ fn main() -> ExitCode {
         Command::Sqs => start(poll_queue(), LogForm::Plain),
         Command::Lambda => start(take_events(), LogForm::of_lambda()),
         Command::Run { job } => start(run_job(job), LogForm::Plain),
+        Command::Host => start(describe_host(), LogForm::Plain),
         Command::Health => start(ask_health(), LogForm::Plain),
     };
     result.unwrap_or_else(|error| {
@@ -231,6 +234,13 @@ async fn run_job(job: PathBuf) -> Result<ExitCode, Error> {
         Outcome::Completed { .. } => ExitCode::SUCCESS,
         Outcome::Failed { .. } => ExitCode::FAILURE,
     })
+}
+
+async fn describe_host() -> Result<ExitCode, Error> {
+    let config = Config::from_env()?;
+    let host = Host::detect(&config, &Runner::new(config.tools.clone())).await?;
+    println!("{}", serde_json::to_string_pretty(&host)?);
+    Ok(ExitCode::SUCCESS)
 }
 
 async fn ask_health() -> Result<ExitCode, Error> {

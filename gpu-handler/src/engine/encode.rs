@@ -77,6 +77,8 @@ impl Engine {
         // So far: `metadata.json` is written before the end, the report has the rest.
         notes.metrics.total_seconds = job.started.elapsed().as_secs_f64();
         Self::warn(&mut job.info, &gear, notes);
+        // Its sessions are free for another job while this one's last outputs are stored.
+        drop(gear);
         let finale = Finale { source: &job.info, waveforms: &waveforms, metrics: &notes.metrics };
         let Published { outputs, summary } = publisher.finish(finale).await?;
         notes.metrics.output_bytes = job.storage.bytes();

@@ -32,22 +32,42 @@ impl Workbench {
 
     /// An engine that takes its machine for another.
     pub(crate) async fn on(change: impl FnOnce(&mut Host)) -> Self {
+        let mut bench = Self::with(env!("CARGO_BIN_EXE_gpu-handler").into(), &[]).await;
+        let mut host = bench.engine.host().clone();
+        change(&mut host);
+        let config = bench.engine.config().clone();
+        bench.engine = Engine::new(config, host, client().expect("a client"), true);
+        bench
+    }
+
+    /// An engine whose tools are started by `launcher`, with these variables set.
+    pub(crate) async fn with(launcher: PathBuf, variables: &[(&str, &str)]) -> Self {
         let root = tempfile::tempdir().expect("a directory");
         let work = root.path().join("work");
         std::fs::create_dir(&work).expect("a directory");
-        let lookup =
-            |name: &str| (name == "REELMILL_WORK_DIR").then(|| work.to_string_lossy().into_owned());
-        let launcher = env!("CARGO_BIN_EXE_gpu-handler").into();
+        let work = work.to_str().expect("a path of ours");
+        let set = [variables, &[("REELMILL_WORK_DIR", work)]].concat();
+        let lookup = |name: &str| {
+            set.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
+        };
         let config = Config::read(&lookup, launcher).expect("a configuration");
         let host = Host::detect(&config, &Runner::new(config.tools.clone())).await;
-        let mut host = host.expect("a working FFmpeg");
-        change(&mut host);
+        let host = host.expect("a working FFmpeg");
         let engine = Engine::new(config, host, client().expect("a client"), true);
         Self { engine, root }
     }
 
     /// Runs a job on a file; the outputs lie in the directory that comes back.
     pub(crate) async fn run(&self, source: &Path, pipeline: Pipeline) -> (Done, PathBuf) {
+        let made = self.beside_others(source, pipeline).await;
+        let left: Vec<_> =
+            std::fs::read_dir(self.root.path().join("work")).expect("there").collect();
+        assert!(left.is_empty(), "the work directory is not clean: {left:?}");
+        made
+    }
+
+    /// The same, while other jobs may be running.
+    pub(crate) async fn beside_others(&self, source: &Path, pipeline: Pipeline) -> (Done, PathBuf) {
         let media_id = MediaId::new(Uuid::now_v7());
         let outputs = self.root.path().join(media_id.to_string());
         let size = source.metadata().expect("a file").len();
@@ -69,9 +89,6 @@ impl Workbench {
         };
         let tracker = Tracker::new(media_id, 1);
         let done = self.engine.run(&spec, &tracker, &Stop::default()).await;
-        let left: Vec<_> =
-            std::fs::read_dir(self.root.path().join("work")).expect("there").collect();
-        assert!(left.is_empty(), "the work directory is not clean: {left:?}");
         (done, outputs)
     }
 }

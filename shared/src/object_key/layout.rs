@@ -12,7 +12,7 @@
 //! ```
 //!
 //! Where one encoder gave up in mid-source and another began anew, the second's renditions lie in
-//! `v{rung}-2` and `a{n}-2`, and the first's remain, named by no playlist.
+//! `v{rung}-2` and `a{n}-2`, a third's in `…-3`, and those before remain, named by no playlist.
 
 use super::OutputPath;
 
