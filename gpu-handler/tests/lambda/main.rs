@@ -4,5 +4,6 @@ mod bench;
 mod cargo_lambda;
 mod deadline;
 mod direct;
+mod ledger;
 mod life;
 mod queue;
