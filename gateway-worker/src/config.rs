@@ -244,6 +244,9 @@ mod tests {
         assert_eq!(config.backends.iter().count(), 1);
         assert_eq!((config.max_body, config.rules.lease.as_secs()), (104_857_600, 60));
         assert_eq!(config.rules.fallback.as_secs(), 120);
+        let hours = |count: u64| Duration::from_secs(count * 3600);
+        assert_eq!(config.policy, Policy { execution: hours(12), ttl: hours(24) });
+        assert_eq!((config.rules.queue.as_hours(), &config.prices), (6, &Prices::default()));
         assert_eq!(config.rules.routes, Routes::only("handler"));
         assert_eq!(config.tiers.of(Tier::Unlimited), 1 << 40);
         assert!(config.public_url.is_none() && !config.allow_private_webhooks);

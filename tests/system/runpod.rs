@@ -18,7 +18,7 @@ use e2e::{
 };
 use reelmill_shared::cost::Money;
 use runpod_simulator::{
-    Options as Platform, Record, Simulator, Templates, ledger::State, traffic::Route,
+    Options as Platform, Record, Simulator, Templates, faults::Fault, ledger::State, traffic::Route,
 };
 use serde_json::{Value, json};
 
@@ -172,9 +172,8 @@ async fn a_cancelled_media_has_its_job_cancelled_there() -> Result<()> {
     bench.platform.take("worker-1").context("a job")?;
     let spec = bench.spec(&job)?;
     spec.send_progress(&spec.progress(1.0, false), &bench.signing()).await?.expect(200)?;
-    // The first try is answered by a fault that passes.
-    let fault = runpod_simulator::faults::Fault::Status(503);
-    bench.platform.fail(Route::Cancel, [fault]);
+    // The first tries are answered by faults that pass.
+    bench.platform.fail(Route::Cancel, [503, 429].map(Fault::Status));
     api.delete(&format!("/api/media/{running}")).await?.expect(204)?;
     bench.platform.until("cancelled", |record| record.is(&job, State::Cancelled)).await;
     spec.send_progress(&spec.progress(2.0, false), &bench.signing())

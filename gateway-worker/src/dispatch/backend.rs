@@ -53,9 +53,7 @@ impl Backend {
             Self::RunPod(runpod) => runpod.health().await,
         }
     }
-}
 
-impl Backend {
     /// What a job took that it bills by the second, once the job has ended; `None` where nothing is
     /// billed so.
     pub async fn usage(&self, job: &str) -> Option<(JobStatus, Usage)> {

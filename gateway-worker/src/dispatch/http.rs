@@ -73,6 +73,10 @@ impl Api {
         let path = format!("cancel/{}", utf8_percent_encode(job, NON_ALPHANUMERIC));
         let answer = self.call(Method::Post, &path, None, TIMEOUT).await?;
         match answer.status {
+            // RunPod takes a hundred cancellations in ten seconds.
+            status @ (408 | 425 | 429) => {
+                Err(format!("The handler answered with status {status}."))
+            }
             200..=299 | 400..=499 => Ok(()),
             status => Err(format!("The handler answered with status {status}.")),
         }

@@ -80,7 +80,11 @@ impl Inner {
                 let stub = UploadStub::new(&self.env, *upload)?;
                 let () = stub.send(&upload_object::Command::Abort).await?;
             }
-            Task::Look { attempt, dispatch } => self.look(*attempt, *dispatch).await?,
+            Task::Look { attempt, dispatch } => {
+                // Before it is looked, so that a hint that comes meanwhile is heard.
+                self.store.done(claimed.id)?;
+                self.look(*attempt, *dispatch).await?;
+            }
             Task::Bill { job, since } => return self.bill(job, *since, claimed.tries).await,
             Task::Effect { effect } => match effect {
                 Effect::Dispatch => {

@@ -1,7 +1,5 @@
 //! A worker is woken while the source is on its way, and not for nothing.
 
-use runpod_simulator::faults::Fault;
-
 use super::*;
 
 fn warm_jobs(record: &Record) -> usize {
