@@ -137,6 +137,11 @@ class Template(unittest.TestCase):
         for name in ("HANDLER_WEBHOOK_SECRET", "REELMILL_S3_ACCESS_KEY_ID", "REELMILL_S3_SECRET_ACCESS_KEY"):
             self.assertIn("{{resolve:secretsmanager:", json.dumps(variables[name]))
 
+    def test_the_handler_reads_every_variable(self):
+        code = "".join(path.read_text() for path in (TEMPLATE.parents[2] / "gpu-handler/src").rglob("*.rs"))
+        for name in self.resources["Handler"]["Environment"]["Variables"]:
+            self.assertIn(f'"{name}"', code)
+
     def test_queues_and_bucket_are_reached_by_tls_alone(self):
         for policy in ("TlsOnly", "BucketPolicy"):
             (statement,) = self.resources[policy]["PolicyDocument"]["Statement"]
