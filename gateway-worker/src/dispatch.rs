@@ -6,13 +6,14 @@
 //!
 //! * [`job`] makes the job of a running attempt.
 //! * [`Backend`] is what one can ask of each backend: [`http`] a handler's own API, [`runpod`]
-//!   RunPod's.
+//!   RunPod's, [`sqs`] a queue of AWS's.
 //!
 //! A backend is a thin adapter: a job becomes a request, its answer a [`Start`] or [`JobStatus`].
 
 mod backend;
 mod http;
 mod runpod;
+mod sqs;
 
 use jiff::{SignedDuration, Timestamp};
 use reelmill_shared::{
@@ -33,6 +34,7 @@ pub use backend::{Backend, Backends};
 pub use http::Api;
 pub use reelmill_shared::media::JobStatus;
 pub use runpod::{Policy, RunPod};
+pub use sqs::{AwsKey, Sqs};
 
 /// How long the capability URLs of a job work at least. Longer than any wait in a queue and any encode,
 /// as is a job's time to live; writing is fenced by attempt besides.

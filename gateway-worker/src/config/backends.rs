@@ -5,8 +5,9 @@
 //!
 //! ```json
 //! {"gpu": {"kind": "runpod", "url": "https://api.runpod.ai/v2/abc"},
-//!  "box": {"kind": "http", "url": "https://gpu.example.com/v2/local"}}
-//! {"gpu": "rpa_…", "box": "…"}
+//!  "box": {"kind": "http", "url": "https://gpu.example.com/v2/local"},
+//!  "lambda": {"kind": "sqs", "queueUrl": "https://sqs.eu-west-1.amazonaws.com/123456789012/jobs"}}
+//! {"gpu": "rpa_…", "box": "…", "lambda": {"accessKeyId": "…", "secretAccessKey": "…"}}
 //! ```
 
 use std::fmt;
@@ -20,7 +21,7 @@ use serde_json::Value;
 use url::Url;
 
 use super::ConfigError;
-use crate::dispatch::{Api, Backend, Backends, RunPod};
+use crate::dispatch::{Api, AwsKey, Backend, Backends, RunPod, Sqs};
 
 /// The backend that `HANDLER_URL` makes.
 const HANDLER: &str = "handler";
@@ -37,13 +38,15 @@ const RUNPOD_HOST: &str = "api.runpod.ai";
 enum Described {
     Http { url: Url },
     RunPod { url: Url },
+    Sqs { queue_url: Url, region: Option<String> },
 }
 
 /// What `BACKEND_KEYS` says of one.
 #[derive(Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, rename_all_fields = "camelCase")]
 enum Key {
     Bearer(String),
+    Aws { access_key_id: String, secret_access_key: String, session_token: Option<String> },
 }
 
 /// The members of a JSON object in their order, no name twice.
@@ -110,19 +113,35 @@ fn backend(
     let wrong = |what: &str| ConfigError::new("BACKENDS", format!("says of `{name}` {what}"));
     let described = Described::deserialize(description)
         .map_err(|_| wrong("something else than its `kind` and what belongs to that"))?;
-    let bearer = || match key {
-        Some(Key::Bearer(key)) if !key.is_empty() => Ok(Secret::new(key)),
-        _ => Err(ConfigError::new("BACKEND_KEYS", format!("has no API key for `{name}`"))),
-    };
     let url = match &described {
         Described::Http { url } | Described::RunPod { url } => url,
+        Described::Sqs { queue_url, .. } => queue_url,
     };
     if !reachable(url) {
         return Err(wrong("a URL that is no http(s) URL"));
     }
+    let no_key =
+        |what: &str| ConfigError::new("BACKEND_KEYS", format!("has no {what} for `{name}`"));
+    let api = |key| match key {
+        Some(Key::Bearer(key)) if !key.is_empty() => Ok(Api::new(url, Secret::new(key))),
+        _ => Err(no_key("API key")),
+    };
     Ok(match &described {
-        Described::Http { url } => Backend::Http(Api::new(url, bearer()?)),
-        Described::RunPod { url } => Backend::RunPod(runpod(Api::new(url, bearer()?))),
+        Described::Http { .. } => Backend::Http(api(key)?),
+        Described::RunPod { .. } => Backend::RunPod(runpod(api(key)?)),
+        Described::Sqs { region, .. } => {
+            let region = region.as_deref().or_else(|| Sqs::region_of(url));
+            let region = region.filter(|region| !region.is_empty());
+            let region = region.ok_or_else(|| wrong("a queue, and not its `region`"))?;
+            let Some(Key::Aws { access_key_id, secret_access_key, session_token }) = key else {
+                return Err(no_key("`accessKeyId` and `secretAccessKey`"));
+            };
+            if access_key_id.is_empty() || secret_access_key.is_empty() {
+                return Err(no_key("`accessKeyId` and `secretAccessKey`"));
+            }
+            let key = AwsKey::new(access_key_id, secret_access_key, session_token);
+            Backend::Sqs(Sqs::new(url.clone(), region.to_owned(), key))
+        }
     })
 }
 
@@ -215,6 +234,15 @@ mod tests {
         assert!(!format!("{two:?}").contains("hunter2"));
     }
 
+    #[test]
+    fn a_queue_is_signed_for() {
+        let queue = r#"{"aws": {"kind": "sqs", "queueUrl": "http://127.0.0.1:5000/1/jobs.fifo", "region": "eu-west-1"}}"#;
+        let key = r#"{"aws": {"accessKeyId": "AKID", "secretAccessKey": "hunter2", "sessionToken": "hunter2"}}"#;
+        let one = with(&[("BACKENDS", queue), ("BACKEND_KEYS", key)]).expect("a queue");
+        assert!(matches!(one.get("aws"), Some(Backend::Sqs(_))));
+        assert!(!format!("{one:?}").contains("hunter2"));
+    }
+
     #[rstest]
     #[case("", "", "HANDLER_URL is missing")]
     #[case("[]", "{}", "BACKENDS must be a JSON object by the backends' names, none of them twice")]
@@ -252,6 +280,16 @@ mod tests {
         r#"{"box": {"kind": "http", "url": "http://x"}}"#,
         r#"{"box": "k", "hunter2": "k"}"#,
         "BACKEND_KEYS has a key for a backend that is not in BACKENDS"
+    )]
+    #[case(
+        r#"{"aws": {"kind": "sqs", "queueUrl": "https://queue.example.com/1/jobs"}}"#,
+        r#"{"aws": {"accessKeyId": "a", "secretAccessKey": "hunter2"}}"#,
+        "BACKENDS says of `aws` a queue, and not its `region`"
+    )]
+    #[case(
+        r#"{"aws": {"kind": "sqs", "queueUrl": "https://sqs.eu-west-1.amazonaws.com/1/jobs"}}"#,
+        r#"{"aws": "hunter2"}"#,
+        "BACKEND_KEYS has no `accessKeyId` and `secretAccessKey` for `aws`"
     )]
     fn names_what_is_wrong(#[case] backends: &str, #[case] keys: &str, #[case] says: &str) {
         let variables = [("BACKENDS", backends), ("BACKEND_KEYS", keys)];

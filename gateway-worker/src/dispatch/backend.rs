@@ -4,7 +4,7 @@ use reelmill_shared::{cost::Usage, job::Job};
 use serde_json::Value;
 use url::Url;
 
-use super::{Api, JobStatus, RunPod, Start};
+use super::{Api, JobStatus, RunPod, Sqs, Start};
 
 /// A place where handlers take jobs.
 #[derive(Debug)]
@@ -13,6 +13,8 @@ pub enum Backend {
     Http(Api),
     /// RunPod's.
     RunPod(RunPod),
+    /// An SQS queue, from which `gpu-handler sqs` or a Lambda function takes them.
+    Sqs(Sqs),
 }
 
 impl Backend {
@@ -21,6 +23,7 @@ impl Backend {
         match self {
             Self::Http(api) => api.start(job).await,
             Self::RunPod(runpod) => runpod.start(job, hint).await,
+            Self::Sqs(queue) => queue.start(job).await,
         }
     }
 
@@ -29,6 +32,8 @@ impl Backend {
         match self {
             Self::Http(api) => api.status(job).await,
             Self::RunPod(runpod) => runpod.status(job).await,
+            // A queue does not tell. What it has taken it keeps until a worker takes it.
+            Self::Sqs(_) => JobStatus::Waiting,
         }
     }
 
@@ -40,6 +45,8 @@ impl Backend {
         match self {
             Self::Http(api) => api.cancel(job).await,
             Self::RunPod(runpod) => runpod.cancel(job).await,
+            // Nobody's any more, it is not begun.
+            Self::Sqs(_) => Ok(()),
         }
     }
 
@@ -51,6 +58,7 @@ impl Backend {
         match self {
             Self::Http(api) => api.health().await,
             Self::RunPod(runpod) => runpod.health().await,
+            Self::Sqs(queue) => queue.health().await,
         }
     }
 
