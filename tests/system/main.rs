@@ -8,6 +8,7 @@ mod bad_input;
 mod cli;
 mod crashes;
 mod direct;
+mod dispatch;
 mod ingest;
 mod inline;
 mod interrupted;
