@@ -74,7 +74,7 @@ pub async fn fetch(
     progress: &(dyn Fn(f32) + Sync),
 ) -> Result<String, Failure> {
     let file = tokio::fs::File::create_new(target).await.map_err(|error| unwritable(&error))?;
-    file.set_len(input.size).await.map_err(|error| unwritable(&error))?;
+    workplace::reserve(file, input.size).await.map_err(|error| unwritable(&error))?;
     let done = Arc::new(AtomicU64::new(0));
     let checksum = Checksum::start(target);
     let starts = (0..input.size).step_by(usize::try_from(options.window).unwrap_or(usize::MAX));

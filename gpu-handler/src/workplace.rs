@@ -3,6 +3,10 @@
 use std::{io, path::Path, time::Duration};
 
 use reelmill_shared::job::{Failure, FailureCode};
+use rustix::{
+    fs::{FallocateFlags, fallocate},
+    io::Errno,
+};
 use tempfile::TempDir;
 
 /// What a directory is called, followed by the id of the process that it belongs to.
@@ -78,6 +82,25 @@ pub fn check_room(work: &Path, size: u64) -> Result<(), Failure> {
     }
 }
 
+/// Makes a new file `size` bytes long, and takes the room for it at once where the file system can: what
+/// is promised to one job is not there for another.
+///
+/// # Errors
+/// Those of the disk, which may be full.
+pub async fn reserve(file: tokio::fs::File, size: u64) -> io::Result<()> {
+    let file = file.into_std().await;
+    let reserving = tokio::task::spawn_blocking(move || {
+        if size == 0 {
+            return Ok(());
+        }
+        match fallocate(&file, FallocateFlags::empty(), 0, size) {
+            Err(Errno::OPNOTSUPP | Errno::NOSYS) => file.set_len(size),
+            reserved => reserved.map_err(io::Error::from),
+        }
+    });
+    reserving.await.unwrap_or_else(|error| Err(io::Error::other(error)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -102,5 +125,19 @@ mod tests {
         let refused = check_room(Path::new("/tmp"), u64::MAX / 4).expect_err("no such disk");
         assert_eq!((refused.code, refused.transient), (FailureCode::NoSpace, true));
         assert_eq!(check_room(Path::new("/tmp"), 1), Ok(()));
+    }
+
+    #[tokio::test]
+    async fn takes_the_room_that_it_is_promised() {
+        use std::os::unix::fs::MetadataExt;
+        let root = tempfile::tempdir().expect("a directory");
+        let file = |name| tokio::fs::File::create_new(root.path().join(name));
+        reserve(file("some").await.expect("made"), 1 << 20).await.expect("there is room");
+        let some = root.path().join("some").metadata().expect("there");
+        assert_eq!(some.len(), 1 << 20);
+        assert!(some.blocks() * 512 >= 1 << 20, "not only on paper");
+        let error = reserve(file("too much").await.expect("made"), 1 << 60).await;
+        let refused = failure("x", &error.expect_err("no such disk"));
+        assert_eq!(refused.code, FailureCode::NoSpace);
     }
 }
