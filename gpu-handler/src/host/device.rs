@@ -19,7 +19,7 @@ pub(super) fn in_log(log: &str, works: bool) -> Option<String> {
         let (name, _) = rest.split_once("< ")?.1.split_once(" >")?;
         (!name.is_empty()).then(|| name.to_owned())
     });
-    if works { names.last() } else { names.next() }
+    if works { names.next_back() } else { names.next() }
 }
 
 /// A GPU whose name FFmpeg does not tell: as the driver calls its first one, or by its make alone.

@@ -94,7 +94,12 @@ impl Bench {
 
     /// A queue before the function, whose messages come again at once, three times in all.
     pub(crate) fn queue(&self, batch: usize) -> (SharedQueue, Mapping) {
-        let queue = SharedQueue::new(Queue::new(Duration::from_millis(1), 3));
+        self.patient_queue(batch, 3)
+    }
+
+    /// The same with another number of times.
+    pub(crate) fn patient_queue(&self, batch: usize, receives: u32) -> (SharedQueue, Mapping) {
+        let queue = SharedQueue::new(Queue::new(Duration::from_millis(1), receives));
         let mapping = Mapping::start(queue.clone(), self.lambda.clone(), batch);
         (queue, mapping)
     }

@@ -64,7 +64,7 @@ async fn a_refused_job_is_told_of_and_put_aside() {
 async fn a_report_that_is_not_taken_brings_the_message_again() {
     let bench = Setup::new().clip().start().await;
     bench.gateway.answer("/report", 422);
-    let (queue, mapping) = bench.queue(1);
+    let (queue, mapping) = bench.patient_queue(1, u32::MAX);
     queue.send(&bench.gateway.job(1).to_string());
     queue.until("received again", |queue| queue.messages()[0].receives >= 2).await;
     let fetched = bench.gateway.fetched();
