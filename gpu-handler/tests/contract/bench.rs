@@ -124,6 +124,10 @@ impl<H: Home> Bench<H> {
         assert_eq!(of_probe(&told), [json!("unsupported_media")]);
         assert_eq!(told.reports.len(), before.reports.len() + 1, "nothing else is reported");
         self.stop().await;
+        let completed = before.reports.iter().filter(|report| report.body["status"] == "completed");
+        let mut attempts = completed.map(|report| &report.body["attempt"]);
+        let first = attempts.next();
+        assert!(attempts.all(|attempt| Some(attempt) == first), "two attempts are complete");
         before
     }
 

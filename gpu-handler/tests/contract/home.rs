@@ -36,6 +36,17 @@ pub(crate) enum Fate {
     DeadLetter,
 }
 
+/// Whether the gateway hears from a worker that was asked to end, and had no time to finish a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stopped {
+    /// Always.
+    Told,
+    /// If it can be told within the fractions of a second that the home allows.
+    MayBeTold,
+    /// Never: another worker begins the job anew.
+    Silent,
+}
+
 /// The fates of messages in a home, by what they are and what is done with them.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Fates {
@@ -49,8 +60,8 @@ pub(crate) struct Fates {
     pub(crate) unheard: Fate,
     /// A job whose worker was asked to end and had no time to finish it.
     pub(crate) stopped: Fate,
-    /// Whether that is reported.
-    pub(crate) reports_stop: bool,
+    /// Whether that is reported: certainly, or if there is time.
+    pub(crate) reports_stop: Stopped,
     /// A message that nobody can read.
     pub(crate) poisonous: Fate,
     /// A job that this handler must not take, and that says whom to report to.

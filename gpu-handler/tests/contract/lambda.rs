@@ -8,7 +8,7 @@ mod service;
 
 use handler_harness::Worker;
 
-use crate::home::{Fate, Fates, Home, Ticket};
+use crate::home::{Fate, Fates, Home, Stopped, Ticket};
 use service::{Place, Service};
 
 /// Largest message that a queue takes, in bytes.
@@ -48,7 +48,7 @@ impl Home for Lambda {
         stale: Fate::Deleted,
         unheard: Fate::ComesAgain,
         stopped: Fate::ComesAgain,
-        reports_stop: true,
+        reports_stop: Stopped::MayBeTold,
         crashed: Fate::ComesAgain,
         refused: Fate::DeadLetter,
         reports_refusals: true,

@@ -4,7 +4,7 @@ use handler_harness::Worker;
 use runpod_simulator::{Options, Simulator, Templates, ledger::State};
 use serde_json::Value;
 
-use crate::home::{Fate, Fates, Home, Revoking, Ticket};
+use crate::home::{Fate, Fates, Home, Revoking, Stopped, Ticket};
 
 /// An endpoint with one worker.
 pub(crate) struct Runpod {
@@ -32,7 +32,7 @@ impl Home for Runpod {
         reports_refusals: true,
         oversized: Fate::Failed,
         stopped: Fate::Failed,
-        reports_stop: true,
+        reports_stop: Stopped::Told,
         crashed: Fate::Open,
     };
 

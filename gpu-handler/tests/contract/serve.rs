@@ -8,7 +8,7 @@ use reqwest::{Client, Method, StatusCode};
 use serde_json::Value;
 use tokio::time::Instant;
 
-use crate::home::{Fate, Fates, Home, Revoking, Ticket};
+use crate::home::{Fate, Fates, Home, Revoking, Stopped, Ticket};
 
 const KEY: &str = "the-handler-key";
 
@@ -57,7 +57,7 @@ impl Home for Serve {
         reports_refusals: false,
         oversized: Fate::Refused,
         stopped: Fate::Failed,
-        reports_stop: true,
+        reports_stop: Stopped::Told,
         crashed: Fate::Unknown,
     };
 

@@ -21,7 +21,7 @@ use handler_harness::{PATIENCE, Worker};
 use serde_json::json;
 use tokio::time::Instant;
 
-use crate::home::{Fate, Fates, Home, Ticket};
+use crate::home::{Fate, Fates, Home, Stopped, Ticket};
 
 const TABLE: &str = "ledger";
 /// How long a message is hidden at a time, in seconds: after a crash it comes again this late.
@@ -111,7 +111,7 @@ impl Home for Sqs {
         stale: Fate::Deleted,
         unheard: Fate::ComesAgain,
         stopped: Fate::ComesAgain,
-        reports_stop: false,
+        reports_stop: Stopped::Silent,
         crashed: Fate::ComesAgain,
         refused: Fate::DeadLetter,
         reports_refusals: true,
