@@ -11,13 +11,14 @@
 //! | `GET /ping` | `204`, without a key |
 
 mod answers;
+mod body;
 
 use std::{net::SocketAddr, sync::Arc};
 
 use axum::{
     Json, Router,
-    body::Bytes,
-    extract::{DefaultBodyLimit, Path, Request, State, rejection::BytesRejection},
+    body::Body,
+    extract::{Path, Request, State},
     http::{StatusCode, header::AUTHORIZATION},
     middleware::{self, Next},
     response::{IntoResponse, Response},
@@ -41,9 +42,6 @@ use crate::{
 };
 
 use answers::{Health, JobAnswer, Refusal};
-
-/// The largest body of `/run`, as with RunPod.
-const MAX_BODY: usize = 10 << 20;
 
 /// A serving handler.
 #[derive(Debug, Clone)]
@@ -85,7 +83,6 @@ impl Server {
             .route("/log/{id}", get(log))
             .route("/health", get(health))
             .fallback(|| async { Refusal::from(ProblemCode::NotFound) })
-            .layer(DefaultBodyLimit::max(MAX_BODY))
             .layer(middleware::from_fn_with_state(self.clone(), authorize));
         Router::new()
             .nest("/v2/{endpoint}", api)
@@ -139,19 +136,10 @@ async fn authorize(State(server): State<Server>, request: Request, next: Next) -
     }
 }
 
-async fn run(
-    State(server): State<Server>,
-    body: Result<Bytes, BytesRejection>,
-) -> Result<Json<JobAnswer>, Refusal> {
-    let mut body: Value = match body {
-        Ok(body) => {
-            serde_json::from_slice(&body).map_err(|error| invalid(format!("no JSON: {error}")))?
-        }
-        Err(error) if error.status() == StatusCode::PAYLOAD_TOO_LARGE => {
-            return Err(ProblemCode::BodyTooLarge.into());
-        }
-        Err(error) => return Err(invalid(error.body_text())),
-    };
+async fn run(State(server): State<Server>, body: Body) -> Result<Json<JobAnswer>, Refusal> {
+    let body = body::read(body).await?;
+    let mut body: Value =
+        serde_json::from_slice(&body).map_err(|error| invalid(format!("no JSON: {error}")))?;
     let input = body.get_mut("input").map(Value::take).unwrap_or_default();
     if WarmSpec::is(&input) {
         return Ok(Json(JobAnswer::awake()));

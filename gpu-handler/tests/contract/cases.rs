@@ -6,6 +6,7 @@ pub(crate) mod buckets;
 pub(crate) mod cancel;
 pub(crate) mod crash;
 pub(crate) mod duplicates;
+pub(crate) mod misfit;
 pub(crate) mod outcome;
 pub(crate) mod poison;
 pub(crate) mod shutdown;

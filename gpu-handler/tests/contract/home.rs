@@ -85,6 +85,9 @@ pub(crate) trait Home: Sized {
     /// What becomes of messages here.
     const FATES: Fates;
 
+    /// Whether it keeps messages while there is no worker.
+    const QUEUES: bool = true;
+
     /// The home, without a worker.
     async fn open() -> Self;
 

@@ -43,6 +43,7 @@ contract! {
     poison: poisonous_messages too_large refused_jobs;
     bad_input: source_urls output_urls source_too_large;
     buckets: refusing_buckets;
+    misfit: unknown_encoder encoder_without_a_gpu gpu_demanded;
 }
 
 // Lambda gives nobody time.

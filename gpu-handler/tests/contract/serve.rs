@@ -61,6 +61,8 @@ impl Home for Serve {
         crashed: Fate::Unknown,
     };
 
+    const QUEUES: bool = false;
+
     async fn open() -> Self {
         Self { client: Client::builder().no_proxy().build().expect("a client"), api: String::new() }
     }
