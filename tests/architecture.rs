@@ -114,6 +114,7 @@ fn every_variable_is_documented() {
         include_str!("../gpu-handler/src/config.rs"),
         include_str!("../gpu-handler/src/config/gpu.rs"),
         include_str!("../gpu-handler/src/config/lambda.rs"),
+        include_str!("../gpu-handler/src/config/aws.rs"),
         include_str!("../gpu-handler/src/config/runpod.rs"),
         include_str!("../gpu-handler/src/config/s3.rs"),
         include_str!("../gpu-handler/src/config/source.rs"),

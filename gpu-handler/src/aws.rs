@@ -140,12 +140,16 @@ fn on_the_way<E>(error: &SdkError<E, HttpResponse>) -> Trouble {
     }
 }
 
-/// An error and all that led to it.
+/// An error and all that led to it, in one line.
 fn chain(error: &(dyn Error + 'static)) -> String {
-    let mut causes = vec![error.to_string()];
+    let line = |error: &dyn Error| {
+        let text = error.to_string();
+        text.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    let mut causes = vec![line(error)];
     let mut next = error.source();
     while let Some(cause) = next {
-        let words = cause.to_string();
+        let words = line(cause);
         if causes.last() != Some(&words) {
             causes.push(words);
         }

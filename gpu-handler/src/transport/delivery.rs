@@ -132,8 +132,7 @@ impl Counter {
                 Ok(Some((ledger, claim)))
             }
             Ok(Claimed::Held { wait }) => {
-                // Longer each time: a queue may give a message up that is delivered too often.
-                let wait = message.doubled(wait.max(Duration::from_secs(1)));
+                let wait = message.held(wait.max(Duration::from_secs(1)));
                 tracing::info!(attempt = %key, ?wait, "another worker is at it");
                 Err(Verdict::Again(wait))
             }
@@ -190,7 +189,19 @@ impl Counter {
             release(held).await;
             return Verdict::Again(Duration::ZERO);
         }
-        self.end(message, performed, held).await
+        if unbegun(&performed.report) {
+            let wait = message.wait();
+            tracing::warn!(%media, attempt, ?wait, "not begun: the gateway could not be asked");
+            self.desk.jobs().forget(message.id);
+            release(held).await;
+            return Verdict::Again(wait);
+        }
+        let verdict = self.end(message, performed, held).await;
+        if stop.reason() == Some(Reason::Stale) {
+            // Nobody waited for this one; whoever is given the attempt once more waits for another.
+            self.desk.jobs().forget(message.id);
+        }
+        verdict
     }
 
     /// Keeps a report, and then sends it.
@@ -294,6 +305,11 @@ fn given_back(stop: &Stop, report: &JobReport) -> bool {
     let stopped = matches!(&report.outcome, Outcome::Failed { error }
         if error.code == FailureCode::HandlerStopped);
     stopped && stop.reason() == Some(Reason::Shutdown)
+}
+
+/// Whether the gateway could not be asked if the job is still wanted, so that nothing was done.
+fn unbegun(report: &JobReport) -> bool {
+    matches!(&report.outcome, Outcome::Failed { error } if error.code == FailureCode::DispatchFailed)
 }
 
 /// What becomes of a message whose report was sent, or was not.

@@ -12,13 +12,14 @@
 
 mod queue;
 
-use std::{sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use backon::{BackoffBuilder, ExponentialBuilder};
 use tokio::{
     sync::Semaphore,
-    time::{Instant, MissedTickBehavior},
+    time::{Instant, MissedTickBehavior, timeout},
 };
+use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use super::{
@@ -41,8 +42,8 @@ const BACKOFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_se
 const FLOOR: Duration = Duration::from_millis(100);
 /// For how long after it was received SQS lets a message be hidden.
 const CEILING: Duration = Duration::from_secs(12 * 3600);
-/// How long before that a job is given back, to begin anew with the next delivery.
-const RESERVE: Duration = Duration::from_secs(600);
+/// After how long a job is given back, to begin anew with the next delivery.
+const LONGEST: Duration = Duration::from_secs(12 * 3600 - 600);
 
 /// Why a worker cannot begin.
 #[derive(Debug, thiserror::Error)]
@@ -61,6 +62,9 @@ pub struct Worker {
     counter: Counter,
     queue: Queue,
     ledger: Option<Ledger>,
+    longest: Duration,
+    /// No more messages are to be taken.
+    closing: CancellationToken,
 }
 
 /// The lease of claims whose messages are hidden for `visibility` at a time. Together with the margin
@@ -73,7 +77,14 @@ impl Worker {
     /// A worker at `queue`, whose jobs `engine` does.
     pub fn new(engine: Engine, queue: Queue, ledger: Option<Ledger>) -> Self {
         let counter = Counter::new(Desk::new(engine), ledger.clone());
-        Self { counter, queue, ledger }
+        let closing = CancellationToken::new();
+        Self { counter, queue, ledger, longest: LONGEST, closing }
+    }
+
+    /// The same that gives a job back after another time than nearly 12 hours.
+    #[must_use]
+    pub fn with_longest(self, longest: Duration) -> Self {
+        Self { longest, ..self }
     }
 
     /// Works until `signal` is done; then takes no more messages, gives the jobs in hand their grace,
@@ -88,15 +99,20 @@ impl Worker {
             self.receive().await;
             Ok(())
         };
+        let mut work = pin!(work);
         tokio::select! {
             // A message that has just come is looked at before anything else.
             biased;
-            ended = work => return ended,
+            ended = &mut work => return ended,
             () = signal => {}
         }
+        self.closing.cancel();
         let desk = self.counter.desk();
-        desk.wind_down(Some(desk.engine().config().grace)).await;
-        Ok(())
+        let grace = desk.engine().config().grace;
+        // The queue may already have an answer to the poll under way: dropped, its message would be
+        // hidden from everybody for a while.
+        let (ended, ()) = tokio::join!(timeout(grace, work), desk.wind_down(Some(grace)));
+        ended.unwrap_or(Ok(()))
     }
 
     /// Finds out whether queue and table can be used. Trouble that passes is waited out.
@@ -104,11 +120,12 @@ impl Worker {
         let mut backoff = waits();
         loop {
             let trouble = match self.queue.check().await {
+                _ if self.closing.is_cancelled() => return Ok(()),
                 Ok(()) => break,
                 Err(error) if error.trouble.passes() => error,
                 Err(error) => return Err(StartError::Queue(error)),
             };
-            pause(&mut backoff, &trouble).await;
+            self.pause(&mut backoff, &trouble).await;
         }
         let Some(ledger) = &self.ledger else {
             tracing::warn!(
@@ -118,22 +135,28 @@ impl Worker {
         };
         loop {
             let trouble = match ledger.check().await {
+                _ if self.closing.is_cancelled() => return Ok(()),
                 Ok(()) => return Ok(()),
                 Err(error) if error.passes() => error,
                 Err(error) => return Err(StartError::Ledger(error)),
             };
-            pause(&mut backoff, &trouble).await;
+            self.pause(&mut backoff, &trouble).await;
         }
     }
 
-    /// Takes messages for as long as it is polled, one after the other, as many as there are slots.
+    /// Takes messages until it is to end, one after the other, as many as there are slots.
     async fn receive(&self) {
         let slots = Arc::new(Semaphore::new(self.counter.desk().engine().config().concurrency));
         let mut backoff = waits();
         loop {
-            let Ok(slot) = slots.clone().acquire_owned().await else { return };
+            let slot = self.closing.run_until_cancelled(slots.clone().acquire_owned()).await;
+            let Some(Ok(slot)) = slot else { return };
             let asked = Instant::now();
             match self.queue.receive().await {
+                Ok(Some(message)) if self.closing.is_cancelled() => {
+                    return self.show(&message, Duration::ZERO).await;
+                }
+                _ if self.closing.is_cancelled() => return,
                 Ok(Some(message)) => {
                     let (worker, id) = (self.clone(), message.id.clone());
                     let work = async move {
@@ -145,12 +168,18 @@ impl Worker {
                 }
                 Ok(None) => tokio::time::sleep(FLOOR.saturating_sub(asked.elapsed())).await,
                 Err(error) => {
-                    pause(&mut backoff, &error).await;
+                    self.pause(&mut backoff, &error).await;
                     continue;
                 }
             }
             backoff = waits();
         }
+    }
+
+    async fn pause(&self, waits: &mut Waits, error: &impl std::fmt::Display) {
+        let wait = waits.next().unwrap_or(BACKOFF.1);
+        tracing::error!(%error, ?wait, "no message could be asked for");
+        self.closing.run_until_cancelled(tokio::time::sleep(wait)).await;
     }
 
     /// Does what a message asks for, and with the message what follows from that.
@@ -160,7 +189,7 @@ impl Worker {
         let deliveries = received.deliveries;
         let message = Message { id: &received.id, body: &received.body, deliveries };
         let ceiling = async |_| {
-            tokio::time::sleep_until(received.at + (CEILING - RESERVE)).await;
+            tokio::time::sleep_until(received.at + self.longest).await;
             tracing::warn!("the message cannot be hidden any longer");
             Reason::Shutdown
         };
@@ -230,10 +259,4 @@ fn waits() -> Waits {
         .without_max_times()
         .with_jitter()
         .build()
-}
-
-async fn pause(waits: &mut Waits, error: &impl std::fmt::Display) {
-    let wait = waits.next().unwrap_or(BACKOFF.1);
-    tracing::error!(%error, ?wait, "no message could be asked for");
-    tokio::time::sleep(wait).await;
 }

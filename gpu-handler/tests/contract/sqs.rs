@@ -3,22 +3,12 @@
 //! What becomes of a message is told by where it is: one test has few of them.
 
 use std::{
-    path::Path,
     sync::atomic::{AtomicU32, Ordering},
     time::Duration,
 };
 
-use aws_config::{BehaviorVersion, Region, SdkConfig};
-use aws_sdk_dynamodb::types::{
-    AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
-};
-use aws_sdk_sqs::{
-    Client,
-    config::{Credentials, SharedCredentialsProvider},
-    types::QueueAttributeName,
-};
-use handler_harness::{PATIENCE, Worker};
-use serde_json::json;
+use aws_sdk_sqs::{Client, types::QueueAttributeName};
+use handler_harness::{Moto, PATIENCE, Worker};
 use tokio::time::Instant;
 
 use crate::home::{Fate, Fates, Home, Stopped, Ticket};
@@ -31,52 +21,12 @@ const DELIVERIES: u32 = 10;
 
 /// An account with a queue.
 pub(crate) struct Sqs {
-    _moto: Worker,
-    endpoint: String,
+    moto: Moto,
     client: Client,
     queue: String,
     dead: String,
     /// Messages that have been found among the dead letters.
     buried: AtomicU32,
-}
-
-/// Starts moto, which `scripts/setup test` installs.
-async fn moto() -> (Worker, String) {
-    let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.tools/python/bin/moto_server");
-    assert!(program.exists(), "moto is not installed: run scripts/setup test");
-    let arguments = ["-H", "127.0.0.1", "-p", "0"];
-    let moto = Worker::start_with(&program, &arguments, [("PYTHONUNBUFFERED", "1")]);
-    let endpoint = moto.says("Running on ").await.trim().to_owned();
-    (moto, endpoint)
-}
-
-fn sdk(endpoint: &str) -> SdkConfig {
-    let keys = Credentials::new("test", "test", None, None, "test");
-    SdkConfig::builder()
-        .behavior_version(BehaviorVersion::latest())
-        .region(Region::new("us-east-1"))
-        .endpoint_url(endpoint)
-        .credentials_provider(SharedCredentialsProvider::new(keys))
-        .build()
-}
-
-async fn table(client: &aws_sdk_dynamodb::Client) {
-    let key = KeySchemaElement::builder().attribute_name("job").key_type(KeyType::Hash);
-    let job =
-        AttributeDefinition::builder().attribute_name("job").attribute_type(ScalarAttributeType::S);
-    let table = client.create_table().table_name(TABLE).billing_mode(BillingMode::PayPerRequest);
-    let table = table.key_schema(key.build().expect("a key"));
-    let table = table.attribute_definitions(job.build().expect("an attribute"));
-    table.send().await.expect("made");
-}
-
-async fn queue(client: &Client, name: &str, policy: Option<String>) -> String {
-    let queue = client.create_queue().queue_name(name);
-    let queue = match policy {
-        Some(policy) => queue.attributes(QueueAttributeName::RedrivePolicy, policy),
-        None => queue,
-    };
-    queue.send().await.expect("made").queue_url.expect("a URL")
 }
 
 impl Sqs {
@@ -120,31 +70,21 @@ impl Home for Sqs {
     };
 
     async fn open() -> Self {
-        let (moto, endpoint) = moto().await;
-        let sdk = sdk(&endpoint);
-        let client = Client::new(&sdk);
-        table(&aws_sdk_dynamodb::Client::new(&sdk)).await;
-        let dead = queue(&client, "dead", None).await;
-        let asked = client.get_queue_attributes().queue_url(&dead);
-        let asked = asked.attribute_names(QueueAttributeName::QueueArn).send().await;
-        let arn = &asked.expect("told").attributes.expect("told")[&QueueAttributeName::QueueArn];
-        let policy = json!({"deadLetterTargetArn": arn, "maxReceiveCount": DELIVERIES});
-        let queue = queue(&client, "jobs", Some(policy.to_string())).await;
-        Self { _moto: moto, endpoint, client, queue, dead, buried: AtomicU32::new(0) }
+        let moto = Moto::start().await;
+        moto.ledger(TABLE).await;
+        let (queue, dead) = moto.queue("jobs", DELIVERIES).await;
+        Self { client: Client::new(&moto.sdk()), moto, queue, dead, buried: AtomicU32::new(0) }
     }
 
     fn environment(&self) -> Vec<(&'static str, String)> {
-        vec![
-            ("AWS_ENDPOINT_URL", self.endpoint.clone()),
-            ("AWS_REGION", "us-east-1".to_owned()),
-            ("AWS_ACCESS_KEY_ID", "the-access-key".to_owned()),
-            ("AWS_SECRET_ACCESS_KEY", "the-secret-access-key".to_owned()),
-            ("AWS_EC2_METADATA_DISABLED", "true".to_owned()),
+        let ours = [
             ("REELMILL_SQS_QUEUE_URL", self.queue.clone()),
             ("REELMILL_SQS_DLQ_URL", self.dead.clone()),
             ("REELMILL_SQS_VISIBILITY_SECONDS", VISIBILITY.to_owned()),
             ("REELMILL_LEDGER_TABLE", TABLE.to_owned()),
-        ]
+        ];
+        let account = Moto::environment(self.moto.endpoint.as_str());
+        account.into_iter().chain(ours).collect()
     }
 
     async fn ready(&mut self, worker: &Worker) {

@@ -52,14 +52,18 @@ impl Message<'_> {
 
     /// How long to wait before it is delivered again: longer each time.
     pub fn wait(&self) -> Duration {
-        self.doubled(AGAIN.0)
+        doubled(AGAIN.0, self.deliveries.saturating_sub(1))
     }
 
-    /// The wait that was `first` after the first delivery and has doubled with each since.
-    pub(super) fn doubled(&self, first: Duration) -> Duration {
-        let doublings = self.deliveries.saturating_sub(1).min(16);
-        first.saturating_mul(1 << doublings).min(AGAIN.1)
+    /// The same where another worker is at it for at least `first`: longer from the third time on, since
+    /// a queue gives a message up that is delivered too often.
+    pub(super) fn held(&self, first: Duration) -> Duration {
+        doubled(first, self.deliveries.saturating_sub(2))
     }
+}
+
+fn doubled(first: Duration, times: u32) -> Duration {
+    first.saturating_mul(1 << times.min(16)).min(AGAIN.1)
 }
 
 /// Whether it is what S3 sends to a queue as a test or for an object, or EventBridge or SNS for
@@ -108,5 +112,7 @@ mod tests {
     fn waits_longer_and_longer() {
         let waits = [0, 1, 2, 3, 8, 9, 100, u32::MAX].map(|count| message("", count).wait());
         assert_eq!(waits.map(|wait| wait.as_secs()), [5, 5, 10, 20, 640, 900, 900, 900]);
+        let held = |count| message("", count).held(Duration::from_secs(55)).as_secs();
+        assert_eq!([1, 2, 3, 4, 9].map(held), [55, 55, 110, 220, 900]);
     }
 }
