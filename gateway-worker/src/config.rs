@@ -37,6 +37,7 @@ use jiff::SignedDuration;
 use reelmill_shared::{
     cost::Prices,
     media::{Routes, Rules},
+    secret::Secret,
     tier::TierLimits,
     token::KeyRing,
     webhook::WebhookSecrets,
@@ -63,6 +64,8 @@ pub struct Config {
     pub policy: Policy,
     /// What a second of each GPU costs.
     pub prices: Prices,
+    /// The same as it is written, for a handler that we start ourselves.
+    container_secret: Secret,
     /// What handlers sign with.
     pub handler_secrets: WebhookSecrets,
     /// Keys of the tokens in URLs.
@@ -105,9 +108,27 @@ impl Config {
             if let Some(config) = cell.get() {
                 return Ok(Rc::clone(config));
             }
-            let config = Rc::new(Self::read(|name| env.var(name).ok().map(|v| v.to_string()))?);
+            let mut config = Self::read(|name| env.var(name).ok().map(|v| v.to_string()))?;
+            if config.backends.container().is_some() {
+                let objects = env.durable_object("HANDLER").map_err(|_| {
+                    let unbound = "has a container, which this environment has no binding for";
+                    ConfigError::new("BACKENDS", unbound)
+                })?;
+                config.backends.through(&objects);
+            }
+            let config = Rc::new(config);
             Ok(Rc::clone(cell.get_or_init(|| config)))
         })
+    }
+
+    /// What a handler in a container has to know: the two secrets that it shares with us.
+    pub fn container_environment(&self) -> Vec<(&'static str, String)> {
+        let text = |secret: &Secret| String::from_utf8_lossy(secret.expose()).into_owned();
+        let key = self.backends.container().map(|api| text(api.key()));
+        vec![
+            ("HANDLER_API_KEY", key.unwrap_or_default()),
+            ("HANDLER_WEBHOOK_SECRET", text(&self.container_secret)),
+        ]
     }
 
     fn s3(optional: &impl Fn(&str) -> Option<String>) -> Result<Option<S3>, ConfigError> {
@@ -179,6 +200,7 @@ impl Config {
             public_url: optional("PUBLIC_URL")
                 .map(|text| origin("PUBLIC_URL", text))
                 .transpose()?,
+            container_secret: Secret::new(required("HANDLER_WEBHOOK_SECRET")?),
             handler_secrets: WebhookSecrets::parse(&required("HANDLER_WEBHOOK_SECRET")?)
                 .map_err(|error| ConfigError::new("HANDLER_WEBHOOK_SECRET", error.to_string()))?,
             tokens: KeyRing::parse(&required("TOKEN_KEYS")?)

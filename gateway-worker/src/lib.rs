@@ -6,6 +6,7 @@
 //! * [`routes`]: the table of routes, one file for each group; [`app`] is what they have at hand.
 //! * [`media_object`]: one Durable Object a media, with state, outbox, alarm and subscribers.
 //! * [`dispatch`]: the client of the handler's API; [`outgoing`]: every request that we send.
+//! * [`handler_container`]: a handler in a container beside the Worker.
 //! * [`upload_object`]: one Durable Object a resumable upload.
 //! * [`inline`]: sources that come with the request that creates their media.
 //! * [`objects`] and [`store_stream`]: bytes out of and into R2.
@@ -24,6 +25,7 @@ pub mod dispatch;
 pub mod endpoints;
 pub mod entry;
 pub mod error;
+pub mod handler_container;
 pub mod hex;
 pub mod inline;
 pub mod media_object;

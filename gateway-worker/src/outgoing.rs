@@ -7,7 +7,7 @@ use futures_util::future::{Either, select};
 use web_sys::ReadableStreamDefaultReader;
 use worker::{
     AbortController, Delay, Fetch, Headers, Method, Request, RequestInit, RequestRedirect,
-    ResponseBody, wasm_bindgen::JsCast,
+    ResponseBody, Stub, wasm_bindgen::JsCast,
 };
 
 use crate::app::read_chunk;
@@ -38,11 +38,27 @@ pub async fn send(
     timeout: Duration,
     limit: usize,
 ) -> Result<Answer, String> {
+    send_to(None, method, url, headers, body, timeout, limit).await
+}
+
+/// The same to a Durable Object, where one is given: whatever the host in `url`.
+pub async fn send_to(
+    object: Option<&Stub>,
+    method: Method,
+    url: &str,
+    headers: &[(&str, String)],
+    body: Option<String>,
+    timeout: Duration,
+    limit: usize,
+) -> Result<Answer, String> {
     let abort = AbortController::default();
     let signal = abort.signal();
     let exchange = Box::pin(async {
         let request = prepare(method, url, headers, body)?;
-        let response = Fetch::Request(request).send_with_signal(&signal).await?;
+        let response = match object {
+            None => Fetch::Request(request).send_with_signal(&signal).await?,
+            Some(object) => object.fetch_with_request(request).await?,
+        };
         let header = |name| response.headers().get(name);
         let answer = Answer {
             status: response.status_code(),

@@ -39,6 +39,7 @@ enum Described {
     Http { url: Url },
     RunPod { url: Url },
     Sqs { queue_url: Url, region: Option<String> },
+    Container {},
 }
 
 /// What `BACKEND_KEYS` says of one.
@@ -76,6 +77,10 @@ pub(super) fn read(
         }
         let key = keys.iter().position(|(known, _)| *known == name).map(|at| keys.remove(at).1);
         let backend = backend(&name, description, key, runpod)?;
+        let is_container = |backend: &Backend| matches!(backend, Backend::Container(_));
+        if is_container(&backend) && backends.iter().any(|(_, known)| is_container(known)) {
+            return Err(ConfigError::new("BACKENDS", "has more than one container"));
+        }
         backends.push((name, backend));
     }
     if !keys.is_empty() {
@@ -116,6 +121,8 @@ fn backend(
     let url = match &described {
         Described::Http { url } | Described::RunPod { url } => url,
         Described::Sqs { queue_url, .. } => queue_url,
+        // Of the URL only the path goes anywhere.
+        Described::Container {} => &Url::parse("http://container/v2/local").expect("a URL"),
     };
     if !reachable(url) {
         return Err(wrong("a URL that is no http(s) URL"));
@@ -129,6 +136,7 @@ fn backend(
     Ok(match &described {
         Described::Http { .. } => Backend::Http(api(key)?),
         Described::RunPod { .. } => Backend::RunPod(runpod(api(key)?)),
+        Described::Container {} => Backend::Container(api(key)?),
         Described::Sqs { region, .. } => {
             let region = region.as_deref().or_else(|| Sqs::region_of(url));
             let region = region.filter(|region| !region.is_empty());
@@ -280,6 +288,11 @@ mod tests {
         r#"{"box": {"kind": "http", "url": "http://x"}}"#,
         r#"{"box": "k", "hunter2": "k"}"#,
         "BACKEND_KEYS has a key for a backend that is not in BACKENDS"
+    )]
+    #[case(
+        r#"{"cf": {"kind": "container"}, "cf2": {"kind": "container"}}"#,
+        r#"{"cf": "hunter2", "cf2": "hunter2"}"#,
+        "BACKENDS has more than one container"
     )]
     #[case(
         r#"{"aws": {"kind": "sqs", "queueUrl": "https://queue.example.com/1/jobs"}}"#,

@@ -3,6 +3,7 @@
 use reelmill_shared::{cost::Usage, job::Job};
 use serde_json::Value;
 use url::Url;
+use worker::ObjectNamespace;
 
 use super::{Api, JobStatus, RunPod, Sqs, Start};
 
@@ -13,6 +14,8 @@ pub enum Backend {
     Http(Api),
     /// RunPod's.
     RunPod(RunPod),
+    /// A handler's own API in a container of Cloudflare's.
+    Container(Api),
     /// An SQS queue, from which `gpu-handler sqs` or a Lambda function takes them.
     Sqs(Sqs),
 }
@@ -21,7 +24,7 @@ impl Backend {
     /// Offers it a job. Whoever cannot sign what it says may `POST` to `hint` that there is news.
     pub async fn start(&self, job: &Job, hint: &Url) -> Start {
         match self {
-            Self::Http(api) => api.start(job).await,
+            Self::Http(api) | Self::Container(api) => api.start(job).await,
             Self::RunPod(runpod) => runpod.start(job, hint).await,
             Self::Sqs(queue) => queue.start(job).await,
         }
@@ -30,7 +33,7 @@ impl Backend {
     /// Asks what became of a job.
     pub async fn status(&self, job: &str) -> JobStatus {
         match self {
-            Self::Http(api) => api.status(job).await,
+            Self::Http(api) | Self::Container(api) => api.status(job).await,
             Self::RunPod(runpod) => runpod.status(job).await,
             // A queue does not tell. What it has taken it keeps until a worker takes it.
             Self::Sqs(_) => JobStatus::Waiting,
@@ -43,7 +46,7 @@ impl Backend {
     /// A sentence, where it is worth trying again.
     pub async fn cancel(&self, job: &str) -> Result<(), String> {
         match self {
-            Self::Http(api) => api.cancel(job).await,
+            Self::Http(api) | Self::Container(api) => api.cancel(job).await,
             Self::RunPod(runpod) => runpod.cancel(job).await,
             // Nobody's any more, it is not begun.
             Self::Sqs(_) => Ok(()),
@@ -56,7 +59,7 @@ impl Backend {
     /// A sentence that says why there is none.
     pub async fn health(&self) -> Result<Value, String> {
         match self {
-            Self::Http(api) => api.health().await,
+            Self::Http(api) | Self::Container(api) => api.health().await,
             Self::RunPod(runpod) => runpod.health().await,
             Self::Sqs(queue) => queue.health().await,
         }
@@ -107,6 +110,23 @@ impl Backends {
     pub fn get(&self, name: &str) -> Option<&Backend> {
         let found = |(known, backend)| (known == name || name.is_empty()).then_some(backend);
         self.iter().find_map(found)
+    }
+
+    /// Gives the containers' objects to the backends that are in one.
+    pub fn through(&mut self, objects: &ObjectNamespace) {
+        for (_, backend) in &mut self.0 {
+            if let Backend::Container(api) = backend {
+                api.through(objects.clone());
+            }
+        }
+    }
+
+    /// The API of the handler that is in a container, if there is one.
+    pub fn container(&self) -> Option<&Api> {
+        self.iter().find_map(|(_, backend)| match backend {
+            Backend::Container(api) => Some(api),
+            _ => None,
+        })
     }
 
     /// All of them.

@@ -8,7 +8,7 @@ use reelmill_shared::{cost::Usage, job::Job, media::Ending, secret::Secret};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use url::Url;
-use worker::Method;
+use worker::{Method, ObjectNamespace};
 
 use super::{JobStatus, Start};
 use crate::outgoing::{self, Answer};
@@ -25,12 +25,29 @@ pub struct Api {
     /// Without a slash at its end.
     base: String,
     key: Secret,
+    /// The objects whose container it is in, where it is in one.
+    objects: Option<ObjectNamespace>,
 }
 
 impl Api {
     /// The API below `base`, for whoever shows `key` as a bearer token.
     pub fn new(base: &Url, key: Secret) -> Self {
-        Self { base: base.as_str().trim_end_matches('/').to_owned(), key }
+        Self { base: base.as_str().trim_end_matches('/').to_owned(), key, objects: None }
+    }
+
+    /// Reaches it through the object of a container.
+    pub(super) fn through(&mut self, objects: ObjectNamespace) {
+        self.objects = Some(objects);
+    }
+
+    /// What has to stand in `Authorization`.
+    pub fn authorization(&self) -> String {
+        format!("Bearer {}", String::from_utf8_lossy(self.key.expose()))
+    }
+
+    /// The key to it.
+    pub const fn key(&self) -> &Secret {
+        &self.key
     }
 
     /// The API's base URL, without a slash at its end.
@@ -102,13 +119,15 @@ impl Api {
         timeout: Duration,
     ) -> Result<Answer, String> {
         let url = format!("{}/{path}", self.base);
-        let authorization = format!("Bearer {}", String::from_utf8_lossy(self.key.expose()));
-        let mut headers = vec![("authorization", authorization)];
+        let mut headers = vec![("authorization", self.authorization())];
         if body.is_some() {
             headers.push(("content-type", "application/json".to_owned()));
         }
-        outgoing::send(method, &url, &headers, body.map(Value::to_string), timeout, MAX_ANSWER)
-            .await
+        // One container is one handler, whose jobs wait in it as in any other.
+        let object = self.objects.as_ref().map(|objects| objects.get_by_name("handler"));
+        let object = object.transpose().map_err(|error| format!("No container: {error}"))?;
+        let body = body.map(Value::to_string);
+        outgoing::send_to(object.as_ref(), method, &url, &headers, body, timeout, MAX_ANSWER).await
     }
 }
 
