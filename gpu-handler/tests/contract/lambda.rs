@@ -1,6 +1,8 @@
 //! A function of AWS Lambda's whose messages come from a queue, one in an event.
 //!
-//! Lambda's side is [`service`]: as much of it as a message needs that is delivered, and comes again.
+//! Lambda's side is [`service`]: as much of it as a message needs that is delivered, and comes again, so
+//! that the process is the bench's to start and to kill. The rest of Lambda, which starts, freezes and
+//! kills processes itself, is `tests/lambda`.
 //! The clock of the queue is the test's: a message that was not done with comes again when
 //! [`recover`](Home::recover) says so. There is no ledger: an environment works on one event at a time.
 
