@@ -71,7 +71,7 @@ pub(super) async fn create(app: &App, mut parts: Parts) -> ApiResult {
         purpose: Purpose::Piece,
         length: wanted.length,
         limit: target.max_bytes.min(MAX_OBJECT),
-        metadata: header("upload-metadata"),
+        metadata: header("upload-metadata").filter(|value| !value.is_empty()),
         concat: header("upload-concat"),
         created_at: app.now(),
         patience: app.config().rules.upload.as_secs(),
