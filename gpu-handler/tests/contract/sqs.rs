@@ -82,6 +82,8 @@ impl Home for Sqs {
             ("REELMILL_SQS_DLQ_URL", self.dead.clone()),
             ("REELMILL_SQS_VISIBILITY_SECONDS", VISIBILITY.to_owned()),
             ("REELMILL_LEDGER_TABLE", TABLE.to_owned()),
+            // An idle worker that is to end waits no longer for the poll that is under way.
+            ("REELMILL_GRACE_SECONDS", "1".to_owned()),
         ];
         let account = Moto::environment(self.moto.endpoint.as_str());
         account.into_iter().chain(ours).collect()

@@ -50,6 +50,8 @@ impl Cloud {
             ("REELMILL_SQS_QUEUE_URL", self.queue.clone()),
             ("REELMILL_LEDGER_TABLE", TABLE.to_owned()),
             ("REELMILL_WORK_DIR", work),
+            // An idle worker that is to end waits no longer for the poll that is under way.
+            ("REELMILL_GRACE_SECONDS", "1".to_owned()),
         ];
         Moto::environment(wire.url().as_str()).into_iter().chain(ours).collect()
     }
