@@ -89,6 +89,9 @@ impl Meter {
         let (mut from_client, mut to_client) = client.into_split();
         let (mut from_server, mut to_server) = server.into_split();
         tokio::select! {
+            // A connection that is cut has no share in what may pass afterwards.
+            biased;
+            _ = cut.changed() => {}
             // However a direction ends, the connection is over.
             _ = async {
                 tokio::join!(
@@ -96,7 +99,6 @@ impl Meter {
                     tokio::io::copy(&mut from_server, &mut to_client),
                 )
             } => {}
-            _ = cut.changed() => {}
         }
     }
 
