@@ -13,7 +13,7 @@
 //! * [`catalogue`] and [`endpoints`]: what is in D1. [`auth`]: who may.
 //! * [`size`]: what is too large, and where else it can go.
 //! * [`s3`]: the bucket as those see it who put and fetch sources past the Worker.
-//! * [`config`], [`error`], [`view`]: the environment, the problems, the public JSON.
+//! * [`config`], [`error`], [`log`], [`view`]: the environment, the problems, the log, the public JSON.
 
 pub mod app;
 pub mod auth;
@@ -28,6 +28,7 @@ pub mod error;
 pub mod handler_container;
 pub mod hex;
 pub mod inline;
+pub mod log;
 pub mod media_object;
 pub mod objects;
 pub mod outgoing;

@@ -44,6 +44,7 @@ use crate::{
     clock,
     config::Config,
     error::{ApiError, ApiResult},
+    log::log,
     view::Record,
 };
 
@@ -243,14 +244,6 @@ fn failure_before_retry(
     let retried = matches!(next.state, MediaState::Uploaded { .. } | MediaState::Uploading { .. })
         && matches!(failed.state, MediaState::Failed { .. });
     retried.then_some(failed)
-}
-
-/// Says what went wrong behind the scenes.
-fn log(what: &str, message: &str) {
-    worker::console_error!(
-        "{}",
-        serde_json::json!({"level": "error", "what": what, "message": message})
-    );
 }
 
 #[cfg(test)]

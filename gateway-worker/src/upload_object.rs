@@ -49,6 +49,7 @@ use self::{
 use crate::{
     clock,
     error::{ApiError, ApiResult},
+    log::log,
     media_object::{self, MediaStub},
 };
 
@@ -175,12 +176,4 @@ impl Inner {
             progress.tries += 1;
         })
     }
-}
-
-/// Says what went wrong behind the scenes.
-fn log(what: &str, message: &str) {
-    worker::console_error!(
-        "{}",
-        serde_json::json!({"level": "error", "what": what, "message": message})
-    );
 }

@@ -91,11 +91,9 @@ impl Api {
         let answer = self.call(Method::Post, &path, None, TIMEOUT).await?;
         match answer.status {
             // RunPod takes a hundred cancellations in ten seconds.
-            status @ (408 | 425 | 429) => {
-                Err(format!("The handler answered with status {status}."))
-            }
+            status @ (408 | 425 | 429) => Err(unfit(status)),
             200..=299 | 400..=499 => Ok(()),
-            status => Err(format!("The handler answered with status {status}.")),
+            status => Err(unfit(status)),
         }
     }
 
@@ -106,7 +104,7 @@ impl Api {
     pub async fn health(&self) -> Result<Value, String> {
         let answer = self.call(Method::Get, "health", None, HEALTH_TIMEOUT).await?;
         if answer.status != 200 {
-            return Err(format!("The handler answered with status {}.", answer.status));
+            return Err(unfit(answer.status));
         }
         serde_json::from_slice(&answer.body).map_err(|_| "The handler's answer is no JSON.".into())
     }
@@ -170,6 +168,11 @@ fn account(answer: &Answer) -> (JobStatus, Usage) {
     (status, usage)
 }
 
+/// An answer that is none to what was asked.
+fn unfit(status: u16) -> String {
+    format!("The handler answered with status {status}.")
+}
+
 fn judge(answer: &Answer) -> Start {
     #[derive(Deserialize)]
     struct Accepted {
@@ -181,9 +184,7 @@ fn judge(answer: &Answer) -> Start {
             Err(_) => Start::Unreachable("The handler's answer names no job.".into()),
         },
         // Too busy, or a fault that may pass.
-        408 | 425 | 429 | 500.. => {
-            Start::Unreachable(format!("The handler answered with status {}.", answer.status))
-        }
+        status @ (408 | 425 | 429 | 500..) => Start::Unreachable(unfit(status)),
         status => Start::Refused(format!("The handler refused the job with status {status}.")),
     }
 }

@@ -14,6 +14,7 @@ use worker::{
 };
 
 use super::Inner;
+use crate::log::log;
 
 /// The Durable Object class.
 #[durable_object]
@@ -33,10 +34,7 @@ impl DurableObject for HandlerContainer {
     async fn alarm(&self) -> Result<Response> {
         // An alarm that keeps failing is dropped by the platform after six tries: log and go on.
         if let Err(error) = self.inner.look().await {
-            worker::console_error!(
-                "{}",
-                serde_json::json!({"level": "error", "what": "container", "message": error.to_string()})
-            );
+            log("container", &error.to_string());
         }
         Response::empty()
     }

@@ -27,6 +27,7 @@ use crate::{
     clock,
     error::{ApiError, ApiResult},
     hex,
+    log::log,
     media_object::{Command, UploadLock},
     s3::{S3, S3Error, StoredPart},
     view::Record,
@@ -287,12 +288,7 @@ pub(super) async fn offer(app: &App, record: Record) -> ApiResult<Record> {
     let upload = match s3.create_multipart(&key(id), app.now()).await {
         Ok(upload) => upload,
         Err(error) => {
-            worker::console_error!(
-                "{}",
-                serde_json::json!({
-                    "level": "error", "what": "direct", "message": error.to_string()
-                })
-            );
+            log("direct", &error.to_string());
             return Ok(record);
         }
     };
