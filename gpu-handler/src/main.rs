@@ -138,12 +138,18 @@ async fn engine(config: Config, local_files: bool) -> Result<Engine, Error> {
     Ok(Engine::new(config, host, client()?, local_files).with_s3(s3))
 }
 
+/// Whoever takes jobs from others has to report, and reports are signed.
+fn must_sign(config: &Config) -> Result<(), Error> {
+    match config.webhook_secrets {
+        Some(_) => Ok(()),
+        None => Err("HANDLER_WEBHOOK_SECRET must be set".into()),
+    }
+}
+
 async fn serve_jobs() -> Result<ExitCode, Error> {
     let config = Config::from_env()?;
     let key = config.api_key.clone().ok_or("HANDLER_API_KEY must be set")?;
-    if config.webhook_secrets.is_none() {
-        return Err("HANDLER_WEBHOOK_SECRET must be set".into());
-    }
+    must_sign(&config)?;
     let listener = serve::listen(config.listen).await?;
     let server = serve::Server::new(engine(config, false).await?, key);
     server.serve(listener, stopped()?).await?;
@@ -156,9 +162,9 @@ async fn take_jobs() -> Result<ExitCode, Error> {
         config.runpod.clone().ok_or("RUNPOD_WEBHOOK_GET_JOB must be set, as RunPod does")?;
     // Before anything that takes time: a worker may be told to end while it starts.
     let (signal, client) = (stopped()?, patient_client()?);
-    let engine = match &config.webhook_secrets {
-        Some(_) => engine(config, false).await,
-        None => Err("HANDLER_WEBHOOK_SECRET must be set".into()),
+    let engine = match must_sign(&config) {
+        Ok(()) => engine(config, false).await,
+        Err(error) => Err(error),
     };
     match engine {
         Ok(engine) => {
@@ -175,9 +181,7 @@ async fn take_jobs() -> Result<ExitCode, Error> {
 async fn poll_queue() -> Result<ExitCode, Error> {
     let config = Config::from_env()?;
     let place = config.sqs.clone().ok_or("REELMILL_SQS_QUEUE_URL must be set")?;
-    if config.webhook_secrets.is_none() {
-        return Err("HANDLER_WEBHOOK_SECRET must be set".into());
-    }
+    must_sign(&config)?;
     let signal = stopped()?;
     let sdk = aws::load(place.region()).await;
     let table = config.ledger.as_ref();
@@ -192,9 +196,7 @@ async fn take_events() -> Result<ExitCode, Error> {
     let api = runtime_api().ok_or("AWS_LAMBDA_RUNTIME_API must be set, as Lambda does")?;
     let function = async {
         let config = Config::from_env()?;
-        if config.webhook_secrets.is_none() {
-            return Err("HANDLER_WEBHOOK_SECRET must be set".into());
-        }
+        must_sign(&config)?;
         let place = config.lambda.clone().ok_or("AWS_LAMBDA_RUNTIME_API must be set")?;
         let ledger = match &config.ledger {
             Some(table) => {
