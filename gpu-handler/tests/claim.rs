@@ -1,7 +1,5 @@
 //! A job begins once the gateway has said that it is still wanted, and not before.
 
-mod support;
-
 use std::sync::{Arc, Mutex};
 
 use axum::{
@@ -21,10 +19,10 @@ use gpu_handler::{
     tracker::Tracker,
     transport::desk::{Desk, Told},
 };
+use handler_harness::Server;
 use reelmill_shared::job::{JobReport, Outcome};
 use rstest::rstest;
 use serde_json::{Value, json};
-use support::Server;
 
 /// What progress is answered with, and everything that was asked for, in order.
 type Shared = Arc<Mutex<(Vec<u16>, Vec<&'static str>)>>;

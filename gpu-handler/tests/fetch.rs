@@ -1,7 +1,5 @@
 //! The download against a real server that misbehaves in every way that servers do.
 
-mod support;
-
 use std::{
     collections::HashSet,
     sync::{Arc, Mutex},
@@ -22,10 +20,10 @@ use gpu_handler::{
     client::client,
     fetch::{Options, Source, fetch},
 };
+use handler_harness::Server;
 use reelmill_shared::job::{Failure, FailureCode, Input};
 use rstest::rstest;
 use sha2::{Digest, Sha256};
-use support::Server;
 
 const SIZE: usize = 1_000_003;
 const WINDOW: u64 = 64 * 1024;

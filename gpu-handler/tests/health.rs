@@ -1,8 +1,6 @@
 //! `gpu-handler health` as a container host asks it: by exit code.
 #![expect(clippy::disallowed_methods, reason = "the binary itself is what is tried")]
 
-mod support;
-
 use std::process::{Command, Output};
 
 use axum::{
@@ -10,7 +8,7 @@ use axum::{
     http::{HeaderMap, StatusCode},
     routing::get,
 };
-use support::Server;
+use handler_harness::Server;
 use tokio::task::spawn_blocking;
 
 /// A place that answers as a handler does to those who have the key.

@@ -1,7 +1,5 @@
 //! Progress and reports against a gateway that checks signatures and is sometimes away.
 
-mod support;
-
 use std::{
     sync::{Arc, Mutex},
     time::Duration,
@@ -20,13 +18,13 @@ use gpu_handler::{
     stop::{Reason, Stop},
     tracker::Tracker,
 };
+use handler_harness::Server;
 use jiff::Timestamp;
 use reelmill_shared::{
     job::{Callback, Failure, FailureCode, JobReport, Metrics, Outcome, Stage},
     webhook::{ID_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER, WebhookSecrets},
 };
 use rstest::rstest;
-use support::Server;
 use tokio::sync::mpsc;
 
 const SECRET: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";

@@ -1,7 +1,5 @@
 //! `serve` at the wire: RunPod's client API, and what becomes of jobs.
 
-mod support;
-
 use axum::{
     Router,
     body::Bytes,
@@ -12,10 +10,10 @@ use axum::{
 use gpu_handler::{
     client::client, config::Config, engine::Engine, ffmpeg::Runner, host::Host, transport::serve,
 };
+use handler_harness::Server;
 use reqwest::{Client, Method};
 use rstest::rstest;
 use serde_json::{Value, json};
-use support::Server;
 use tokio::sync::{OnceCell, mpsc, oneshot};
 use tokio_util::task::AbortOnDropHandle;
 

@@ -1,8 +1,5 @@
 //! Outputs over HTTP, as the gateway takes them.
 
-#[path = "support/mod.rs"]
-mod support;
-
 use std::{
     sync::{Arc, Mutex},
     time::Duration,
@@ -20,9 +17,9 @@ use gpu_handler::{
     client::client,
     storage::{HttpStorage, Storage},
 };
+use handler_harness::Server;
 use reelmill_shared::job::{Failure, FailureCode};
 use rstest::rstest;
-use support::Server;
 
 #[derive(Clone, Default)]
 struct Bucket {

@@ -1,8 +1,26 @@
 //! What benchmarks share: what they say of many measurements and of the machine, and where.
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, process::ExitCode};
 
 use anyhow::{Context, Result};
+
+/// Runs a benchmark to its end, on one thread.
+///
+/// # Panics
+/// Where no runtime can be built.
+pub fn run(bench: impl Future<Output = Result<()>>) -> ExitCode {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime can be built");
+    match runtime.block_on(bench) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
 
 /// The middle value; of an even number the mean of the middle two.
 pub fn median(values: &[f64]) -> f64 {

@@ -7,6 +7,4 @@ mod guard;
 mod ingesting;
 mod limits;
 mod origin;
-#[path = "../support/mod.rs"]
-mod support;
 mod tus;

@@ -11,7 +11,7 @@ use axum::{
 };
 use url::Url;
 
-use crate::support::Server;
+use handler_harness::Server;
 
 /// What becomes of a `PATCH`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,12 +6,9 @@ mod bench;
 mod download;
 mod job;
 mod memory;
-
 mod multipart;
 mod server;
 mod strict;
-#[path = "../support/mod.rs"]
-mod support;
 mod upload;
 #[path = "../support/workbench.rs"]
 mod workbench;

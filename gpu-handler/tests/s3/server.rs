@@ -14,6 +14,7 @@ use axum::{
     middleware::{Next, from_fn_with_state},
     response::Response,
 };
+use handler_harness::Server;
 use s3s::{
     HttpError, S3Result,
     auth::{S3Auth, SecretKey},
@@ -24,10 +25,7 @@ use s3s_fs::FileSystem;
 use tempfile::TempDir;
 use url::Url;
 
-use crate::{
-    strict::{State, Strict},
-    support::Server,
-};
+use crate::strict::{State, Strict};
 
 /// The key that opens everything.
 pub(crate) const KEY: (&str, &str) = ("worker", "the-secret-of-the-worker");

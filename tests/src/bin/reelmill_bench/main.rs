@@ -42,17 +42,7 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .expect("a runtime can be built");
-    match runtime.block_on(bench(&Arguments::parse())) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    benchmark::run(bench(&Arguments::parse()))
 }
 
 async fn bench(arguments: &Arguments) -> Result<()> {
